@@ -1,0 +1,13 @@
+//! The process's monotonic clock, as the leader is told it: time since the first look at it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+static START: OnceLock<Instant> = OnceLock::new();
+
+/// Time since this function was first called, which `app::run` does first.
+pub fn now() -> Duration {
+    Instant::now().saturating_duration_since(*START.get_or_init(Instant::now))
+}

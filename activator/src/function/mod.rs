@@ -1,0 +1,128 @@
+//! A Function as the activator sees it: what the request path reads of its spec, its pods, its queue and its totals.
+
+pub mod spec;
+pub mod starts;
+pub mod totals;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::time::Instant;
+
+pub use spec::Spec;
+pub use starts::Starts;
+pub use totals::Totals;
+
+use crate::hold::gate::Gate;
+use crate::pods::Pod;
+use crate::wake::WakeLog;
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// Of these parts.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The Deployment of the serving revision, as watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Name of the Deployment.
+    pub name: Arc<str>,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `metadata.resourceVersion` as a number, where it is one: newer is greater (KEP-5504).
+    pub version: Option<u64>,
+}
+
+/// One Function, from its first sight to its deletion. A Function that is deleted and created again is another one: its
+/// UID differs. Everything in it can be read and changed by many at once.
+#[derive(Debug)]
+pub struct Function {
+    /// Namespace and name.
+    pub key: Key,
+    /// UID of the Function.
+    pub uid: Arc<str>,
+    /// What the request path reads of its spec and status. Replaced on a change.
+    pub spec: ArcSwap<Spec>,
+    /// Pods of the serving revision that are not being deleted, oldest first. Replaced on a change.
+    pub serving: ArcSwap<Vec<Arc<Pod>>>,
+    /// The serving revision's Deployment, once seen.
+    pub workload: ArcSwapOption<Workload>,
+    /// How the starts of the serving revision's pods go. Replaced on a change.
+    pub starts: ArcSwap<Starts>,
+    /// Held requests.
+    pub gate: Gate,
+    /// Requests so far.
+    pub totals: Totals,
+    /// When the last wake was sent and answered.
+    pub wakes: WakeLog,
+}
+
+impl Function {
+    /// A function without pods.
+    pub fn new(key: Key, uid: Arc<str>, spec: Spec) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            uid,
+            spec: ArcSwap::from_pointee(spec),
+            serving: ArcSwap::from_pointee(Vec::new()),
+            workload: ArcSwapOption::empty(),
+            starts: ArcSwap::from_pointee(Starts::default()),
+            gate: Gate::default(),
+            totals: Totals::default(),
+            wakes: WakeLog::default(),
+        })
+    }
+
+    /// Whether a pod of the serving revision is proved ready, drained or not.
+    pub fn any_ready(&self) -> bool {
+        self.serving.load().iter().any(|pod| pod.is_ready())
+    }
+
+    /// Whether every ready pod is drained, and there is one: only the leader's order keeps a held request waiting.
+    pub fn all_drained(&self) -> bool {
+        let serving = self.serving.load();
+        let mut ready = serving.iter().filter(|pod| pod.is_ready()).peekable();
+        ready.peek().is_some() && ready.all(|pod| pod.slots.read().drained)
+    }
+
+    /// What a held request waits for, in the words of a public message.
+    pub fn waiting_for(&self) -> &'static str {
+        if self.spec.load().revision.is_empty() {
+            return "the function is not set up yet";
+        }
+        match self.workload.load().as_ref() {
+            None => "the function is not set up yet",
+            Some(workload) if workload.replicas < 1 => "the function is not woken yet",
+            Some(_) if self.serving.load().is_empty() => "no replica exists yet",
+            Some(_) if self.serving.load().iter().all(|pod| pod.seen().address.is_none()) => {
+                "no replica has been started by its node yet"
+            }
+            Some(_) if !self.any_ready() => "no replica answers yet",
+            Some(_) => "every replica is busy",
+        }
+    }
+
+    /// The verdict on the start as of `now`, if it has failed. See [`Starts::judge`].
+    pub fn failed(&self, now: Instant, limits: &starts::Patience<'_>) -> Option<runtime::failure::Failure> {
+        let replicas = self.workload.load().as_ref().map_or(0, |workload| workload.replicas);
+        self.starts.load().judge(replicas, now, limits)
+    }
+}

@@ -1,0 +1,93 @@
+//! What the request path reads of a Function's spec and status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::function::{Mode, Protocol, Scaling};
+
+/// What the request path reads of a Function's spec and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Name of the serving revision and its Deployment; empty = not set up yet.
+    pub revision: Arc<str>,
+    /// Limits and goal of replicas.
+    pub scaling: Scaling,
+    /// Requests that may wait here.
+    pub queue: usize,
+    /// From arrival to being sent to a pod.
+    pub cold_start: Duration,
+    /// From being sent to a pod to the end of the response body.
+    pub request: Duration,
+    /// Port, where a pod does not name it.
+    pub port: u16,
+    /// Protocol, where a pod does not name it.
+    pub protocol: Protocol,
+    /// Path that proves readiness; empty = a TCP connection.
+    pub readiness: Arc<str>,
+}
+
+impl Spec {
+    /// Reads a Function. Values outside the schema's bounds are taken to the nearest bound.
+    pub fn of(function: &crds::Function) -> Self {
+        let spec = &function.spec;
+        Self {
+            revision: function.status.as_ref().map_or("", |status| status.revision.as_str()).into(),
+            scaling: spec.scaling.clone(),
+            queue: usize::try_from(spec.queue.max_requests).unwrap_or(0),
+            cold_start: seconds(spec.timeouts.cold_start_seconds),
+            request: seconds(spec.timeouts.request_seconds),
+            port: u16::try_from(spec.port).unwrap_or(crds::names::ACTIVATOR_PORT),
+            protocol: spec.protocol,
+            readiness: spec.readiness.path.as_str().into(),
+        }
+    }
+
+    /// Whether the function is to have no pods.
+    pub fn paused(&self) -> bool {
+        self.scaling.mode == Mode::Paused
+    }
+
+    /// Held requests that may be at one pod before its first answers: the goal of one replica, at least one.
+    pub fn share(&self) -> u32 {
+        // `goal` is at most 10,000 (schema), so the cast is exact.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let share = self.scaling.goal().ceil() as u32;
+        share.max(1)
+    }
+}
+
+fn seconds(seconds: i32) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
+}
+
+#[cfg(test)]
+impl Spec {
+    /// Revision `r1`, the schema's defaults, short deadlines.
+    pub fn test() -> Self {
+        Self {
+            revision: "r1".into(),
+            scaling: Scaling::default(),
+            queue: 1000,
+            cold_start: Duration::from_secs(5),
+            request: Duration::from_secs(5),
+            port: 8080,
+            protocol: Protocol::HTTP1,
+            readiness: "".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_the_goal_rounded_up() {
+        for (target, percent, share) in [(10, 100, 10), (100, 70, 70), (1, 70, 1), (3, 50, 2)] {
+            let mut spec = Spec::test();
+            spec.scaling.target = target;
+            spec.scaling.target_utilization_percent = percent;
+            assert_eq!(spec.share(), share, "{target} × {percent} %");
+        }
+    }
+}

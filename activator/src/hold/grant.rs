@@ -1,0 +1,48 @@
+//! Leave to send one request to one pod.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use crate::function::Function;
+use crate::pods::{Pod, Taken};
+
+/// A slot at a pod, and for a request from the queue its share of the pace.
+#[derive(Debug)]
+pub struct Grant {
+    /// The slot.
+    pub taken: Taken,
+    /// The share; given up when the response begins, or after a second.
+    pub soft: Option<Soft>,
+    /// When it was given.
+    pub at: Instant,
+}
+
+impl Grant {
+    /// For a request that need not wait.
+    pub fn at_once(taken: Taken) -> Self {
+        Self { taken, soft: None, at: Instant::now() }
+    }
+
+    /// For the first in the queue.
+    pub fn from_queue(function: &Arc<Function>, taken: Taken) -> Self {
+        let pod = Arc::clone(taken.pod());
+        pod.soft.fetch_add(1, Ordering::AcqRel);
+        Self { taken, soft: Some(Soft { function: Arc::clone(function), pod }), at: Instant::now() }
+    }
+}
+
+/// A released request whose response has not begun. When dropped, the queue moves on.
+#[derive(Debug)]
+pub struct Soft {
+    function: Arc<Function>,
+    pod: Arc<Pod>,
+}
+
+impl Drop for Soft {
+    fn drop(&mut self) {
+        self.pod.soft.fetch_sub(1, Ordering::AcqRel);
+        self.function.release();
+    }
+}

@@ -1,0 +1,13 @@
+//! The queue of held requests: a bounded FIFO for each function, shares for namespaces and the process, and the pace at
+//! which a queue is let go.
+
+pub mod gate;
+pub mod grant;
+pub mod places;
+
+pub use gate::{Entry, Gate, Ticket};
+pub use grant::Grant;
+pub use places::{Place, Places};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Entry, Ticket};
+use crate::function::{Function, Key, Spec};
+use crate::path::fault::{Fault, Share};
+use crate::pods::Pod;
+
+fn function(change: impl FnOnce(&mut Spec)) -> Arc<Function> {
+    let mut spec = Spec::test();
+    change(&mut spec);
+    Function::new(Key::new("shop", "hello"), "f-uid".into(), spec)
+}
+
+fn pods(function: &Function, uids: &[&str]) -> Vec<Arc<Pod>> {
+    let pods: Vec<_> = uids.iter().map(|uid| Pod::test(uid, "r1")).collect();
+    function.serving.store(Arc::new(pods.clone()));
+    pods
+}
+
+fn wait(function: &Arc<Function>) -> Ticket {
+    match function.enter(None) {
+        Entry::Wait { ticket, .. } => ticket,
+        other => panic!("it did not wait: {other:?}"),
+    }
+}
+
+/// Names of the pods that the tickets have been granted, `-` for those that wait.
+fn granted(tickets: &mut [Ticket]) -> Vec<(String, Option<super::Grant>)> {
+    use futures::FutureExt as _;
+    let each = tickets.iter_mut().map(|ticket| match ticket.granted().now_or_never() {
+        None => ("-".to_owned(), None),
+        Some(Ok(grant)) => (grant.taken.pod().uid.to_string(), Some(grant)),
+        Some(Err(fault)) => (fault.slug().to_owned(), None),
+    });
+    each.collect()
+}
+
+fn names(granted: &[(String, Option<super::Grant>)]) -> Vec<&str> {
+    granted.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn without_a_queue_a_request_passes() {
+    let function = function(|_| {});
+    let pods = pods(&function, &["a"]);
+    assert!(function.pass().is_none());
+    pods[0].prove_ready(Instant::now());
+    let grant = function.pass().unwrap();
+    assert!(grant.soft.is_none());
+    assert!(matches!(function.enter(None), Entry::Pass(_)));
+    assert_eq!(pods[0].slots.read().in_flight, 1);
+    drop(grant);
+    assert_eq!(pods[0].slots.read().in_flight, 0);
+}
+
+#[tokio::test]
+async fn only_the_first_waiter_starts_a_waker() {
+    let function = function(|_| {});
+    let Entry::Wait { ticket: first, wake } = function.enter(None) else { panic!() };
+    assert!(wake);
+    let Entry::Wait { ticket: second, wake } = function.enter(None) else { panic!() };
+    assert!(!wake);
+    assert!(!function.gate.rest(), "somebody waits");
+    drop((first, second));
+    assert!(function.gate.rest());
+    let Entry::Wait { wake, .. } = function.enter(None) else { panic!() };
+    assert!(wake, "the earlier one has ended");
+}
+
+#[tokio::test]
+async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
+    let function = function(|spec| {
+        spec.scaling.target = 2;
+        spec.scaling.target_utilization_percent = 100;
+    });
+    let pods = pods(&function, &["a", "b"]);
+    let mut tickets: Vec<_> = (0..6).map(|_| wait(&function)).collect();
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    let mut first = granted(&mut tickets);
+    assert_eq!(names(&first), ["a", "a", "-", "-", "-", "-"]);
+    assert_eq!(function.gate.held(), 4);
+
+    // A response begins: its place is the next one's.
+    first[0].1.as_mut().unwrap().soft.take();
+    let second = granted(&mut tickets[2..]);
+    assert_eq!(names(&second), ["a", "-", "-", "-"]);
+    assert_eq!(pods[0].slots.read().in_flight, 3, "the first is still at the pod");
+
+    pods[1].prove_ready(Instant::now());
+    function.release();
+    let third = granted(&mut tickets[3..]);
+    assert_eq!(names(&third), ["b", "b", "-"]);
+    drop((first, second, third));
+    assert_ne!(names(&granted(&mut tickets[5..]))[0], "-");
+}
+
+#[tokio::test]
+async fn at_the_most_replicas_nothing_is_held_back() {
+    let function = function(|spec| {
+        spec.scaling.target = 1;
+        spec.scaling.max_replicas = 1;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    assert_eq!(names(&granted(&mut tickets)), ["a"; 5]);
+}
+
+#[tokio::test]
+async fn a_newcomer_goes_behind_the_queue() {
+    let function = function(|spec| {
+        spec.scaling.target = 1;
+        spec.scaling.target_utilization_percent = 100;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut early = [wait(&function), wait(&function)];
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    let first = granted(&mut early);
+    assert_eq!(names(&first), ["a", "-"]);
+    assert!(function.pass().is_none());
+    let mut late = [wait(&function)];
+    drop(first);
+    assert_eq!(names(&granted(&mut early[1..])), ["a"]);
+    assert_eq!(names(&granted(&mut late)), ["a"]);
+}
+
+#[tokio::test]
+async fn one_that_leaves_frees_its_place_and_its_grant() {
+    let function = function(|spec| {
+        spec.queue = 2;
+        spec.scaling.target = 1;
+        spec.scaling.target_utilization_percent = 100;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut tickets = vec![wait(&function), wait(&function)];
+    assert!(matches!(function.enter(None), Entry::Refused(Fault::QueueFull(Share::Function))));
+    drop(tickets.remove(0));
+    assert_eq!(function.gate.held(), 1);
+    tickets.push(wait(&function));
+
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    // The first one's grant is on its way to it when it leaves: the next one gets it.
+    drop(tickets.remove(0));
+    assert_eq!(names(&granted(&mut tickets)), ["a"]);
+    drop(tickets);
+    assert_eq!(pods[0].slots.read().in_flight, 0);
+    assert_eq!(function.totals.read(crate::clock::now()).held, 0);
+}
+
+#[tokio::test]
+async fn one_that_comes_back_unsent_keeps_its_place() {
+    let function = function(|spec| {
+        spec.queue = 1;
+        spec.scaling.target = 1;
+        spec.scaling.target_utilization_percent = 100;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut first = wait(&function);
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    let grant = first.granted().await.unwrap();
+    pods[0].cast_doubt();
+    let order = first.order();
+    drop((grant, first));
+    let mut later = [wait(&function)];
+    // The queue is full, but this one was in it before.
+    let Entry::Wait { ticket, .. } = function.enter(Some(order)) else { panic!() };
+    let mut again = [ticket];
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    let grants = granted(&mut again);
+    assert_eq!(names(&grants), ["a"]);
+    assert_eq!(names(&granted(&mut later)), ["-"]);
+}
+
+#[tokio::test]
+async fn faults_reach_everybody_and_a_closed_gate_lets_nobody_in() {
+    let function = function(|_| {});
+    let mut tickets = [wait(&function), wait(&function)];
+    function.gate.fail(&Fault::Paused);
+    assert_eq!(names(&granted(&mut tickets)), ["paused"; 2]);
+    let mut last = [wait(&function)];
+    function.gate.close();
+    assert_eq!(names(&granted(&mut last)), ["function-deleted"]);
+    assert!(matches!(function.enter(None), Entry::Refused(Fault::Deleted)));
+}

@@ -1,0 +1,58 @@
+//! Deployments as they come, change and go.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crds::labels;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+use kube::core::ObjectMeta;
+
+use super::Index;
+use super::entry::DeploymentRecord;
+use crate::function::{Key, Workload};
+
+impl Index {
+    /// A Deployment was seen. One without our labels is passed over.
+    pub fn deployment_applied(&self, object: &Deployment) {
+        let (Some(namespace), Some(name)) = (object.namespace(), object.metadata.name.as_deref()) else { return };
+        let Some(uid) = object.labels().get(labels::FUNCTION_UID) else { return };
+        // The API server fills `spec.replicas` in: it is there on every Deployment it gives out.
+        let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        let version = object.resource_version().and_then(|version| version.parse().ok());
+        let workload = Arc::new(Workload { name: name.into(), replicas, version });
+        let record = DeploymentRecord { workload, refused: runtime::failure::of_deployment(object) };
+        let mut inner = self.lock();
+        inner.deployments.insert(Key::new(&namespace, name), uid.as_str().into());
+        let entry = inner.entry(uid);
+        entry.deployments.insert(name.into(), record);
+        entry.refresh();
+    }
+
+    /// A Deployment is gone.
+    pub fn deployment_gone(&self, meta: &ObjectMeta) {
+        let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
+        self.remove(&Key::new(namespace, name));
+    }
+
+    /// These are all the Deployments there are, by `NAMESPACE/NAME`.
+    pub fn deployments_are(&self, names: &HashSet<String>) {
+        let gone: Vec<Key> = {
+            let inner = self.lock();
+            inner.deployments.keys().filter(|key| !names.contains(&key.to_string())).cloned().collect()
+        };
+        for key in gone {
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&self, key: &Key) {
+        let mut inner = self.lock();
+        let Some(uid) = inner.deployments.remove(key) else { return };
+        if let Some(entry) = inner.entries.get_mut(&uid) {
+            entry.deployments.remove(&key.name);
+            entry.refresh();
+        }
+        inner.tidy(&uid);
+    }
+}

@@ -1,0 +1,15 @@
+//! The activator's program.
+
+use activator::{app, args::Args};
+use clap::Parser as _;
+
+// musl's own allocator is several times slower under threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    runtime::telemetry::init(&args.log, args.log_format);
+    app::run(args).await
+}

@@ -1,0 +1,300 @@
+//! The bodies on their way: a request's to the pod, a response's to the caller. Neither is buffered.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::time::{Instant, Sleep};
+
+use super::count::Counted;
+use crate::pods::Taken;
+use crate::pool::Lease;
+
+/// Why a body ended early. The other side sees a stream that is reset or a connection that is closed, never a short body
+/// that looks whole (design decision 9).
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// The sender's end.
+    #[error(transparent)]
+    Hyper(#[from] hyper::Error),
+    /// More bytes than the limit.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(u64),
+    /// `requestSeconds` passed before the response's end.
+    #[error("the response did not end in time")]
+    Deadline,
+}
+
+/// A request's body.
+pub struct RequestBody {
+    source: Source,
+    limit: Option<Arc<BodyLimit>>,
+    seen: u64,
+    /// The body is not asked for before this is done: the caller waits for the pod's `100 Continue`.
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// The most bytes that a body may have.
+#[derive(Debug)]
+pub struct BodyLimit {
+    bytes: u64,
+    exceeded: AtomicBool,
+}
+
+impl BodyLimit {
+    /// `None` for 0, which is no limit.
+    pub fn new(bytes: u64) -> Option<Arc<Self>> {
+        (bytes > 0).then(|| Arc::new(Self { bytes, exceeded: AtomicBool::new(false) }))
+    }
+
+    /// The limit, if the body went over it: what reaches the sender of the request is only that the exchange broke.
+    pub fn exceeded(&self) -> Option<u64> {
+        self.exceeded.load(Ordering::Acquire).then_some(self.bytes)
+    }
+}
+
+enum Source {
+    Empty,
+    Own(Incoming),
+    Shared(Arc<Mutex<Shared>>),
+}
+
+struct Shared {
+    incoming: Option<Incoming>,
+    begun: bool,
+}
+
+/// A body that can be had back as long as nothing of it has been read.
+pub struct TakeBack {
+    shared: Arc<Mutex<Shared>>,
+    limit: Option<Arc<BodyLimit>>,
+}
+
+impl RequestBody {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self { source: Source::Empty, limit: None, seen: 0, gate: None }
+    }
+
+    /// The caller's body.
+    pub fn new(incoming: Incoming, limit: Option<Arc<BodyLimit>>) -> Self {
+        let source = if incoming.is_end_stream() { Source::Empty } else { Source::Own(incoming) };
+        Self { source, limit, seen: 0, gate: None }
+    }
+
+    /// Does not ask for the body before `gate` is done.
+    pub fn after(&mut self, gate: impl Future<Output = ()> + Send + 'static) {
+        self.gate = Some(Box::pin(gate));
+    }
+
+    /// The caller's body, if nothing of it has been read.
+    pub fn into_incoming(self) -> Option<Incoming> {
+        match self.source {
+            Source::Empty => None,
+            Source::Own(incoming) => Some(incoming),
+            Source::Shared(shared) => TakeBack { shared, limit: self.limit }.take_back()?.into_incoming(),
+        }
+    }
+
+    /// A way to have the body back after it was handed to a connection that turned the request away.
+    pub fn share(&mut self) -> Option<TakeBack> {
+        let shared = match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Empty => Arc::new(Mutex::new(Shared { incoming: None, begun: false })),
+            Source::Own(incoming) => Arc::new(Mutex::new(Shared { incoming: Some(incoming), begun: false })),
+            Source::Shared(shared) => shared,
+        };
+        let empty = lock(&shared).incoming.is_none();
+        if !empty {
+            self.source = Source::Shared(Arc::clone(&shared));
+        }
+        Some(TakeBack { shared, limit: self.limit.clone() })
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl TakeBack {
+    /// The body, if nothing of it has been read.
+    pub fn take_back(&self) -> Option<RequestBody> {
+        let mut shared = lock(&self.shared);
+        if shared.begun {
+            return None;
+        }
+        let source = shared.incoming.take().map_or(Source::Empty, Source::Own);
+        Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Some(gate) = &mut this.gate {
+            ready!(gate.as_mut().poll(cx));
+            this.gate = None;
+        }
+        let polled = match &mut this.source {
+            Source::Empty => return Poll::Ready(None),
+            Source::Own(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Shared(shared) => {
+                let mut shared = lock(shared);
+                let Some(incoming) = &mut shared.incoming else { return Poll::Ready(None) };
+                let polled = Pin::new(incoming).poll_frame(cx);
+                shared.begun |= polled.is_ready();
+                polled
+            }
+        };
+        let frame = match ready!(polled) {
+            None => return Poll::Ready(None),
+            Some(frame) => frame?,
+        };
+        this.seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(limit) = this.limit.as_deref().filter(|limit| this.seen > limit.bytes) {
+            limit.exceeded.store(true, Ordering::Release);
+            return Poll::Ready(Some(Err(BodyError::TooLong(limit.bytes))));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Own(incoming) => incoming.is_end_stream(),
+            Source::Shared(shared) => lock(shared).incoming.as_ref().is_none_or(Body::is_end_stream),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Own(incoming) => incoming.size_hint(),
+            Source::Shared(shared) => lock(shared).incoming.as_ref().map_or_else(SizeHint::default, Body::size_hint),
+        }
+    }
+}
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestBody").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+/// What a response holds on to until its body ends.
+#[derive(Debug)]
+pub struct Held {
+    /// The slot at the pod.
+    pub taken: Taken,
+    /// The HTTP/1 connection, which can be used again after the body's end.
+    pub lease: Option<Lease>,
+    /// Counts the request as present.
+    pub counted: Counted,
+    /// `requestSeconds`.
+    pub deadline: Pin<Box<Sleep>>,
+}
+
+/// A response's body.
+#[derive(Debug)]
+pub struct ResponseBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    Ours(Bytes),
+    Pod(Incoming, Option<Held>),
+}
+
+impl ResponseBody {
+    /// No body.
+    pub const fn empty() -> Self {
+        Self(Content::Ours(Bytes::new()))
+    }
+
+    /// A text of ours.
+    pub fn full(text: impl Into<Bytes>) -> Self {
+        Self(Content::Ours(text.into()))
+    }
+
+    /// A pod's body, with what it holds on to.
+    pub fn pod(incoming: Incoming, held: Held) -> Self {
+        Self(Content::Pod(incoming, Some(held)))
+    }
+
+    /// Lets go of everything: the body was read to its end, or it never will be.
+    fn end(&mut self, whole: bool) {
+        if let Content::Pod(_, held) = &mut self.0
+            && let Some(Held { lease: Some(lease), .. }) = held.take()
+            && whole
+        {
+            lease.finish();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let (incoming, held) = match &mut this.0 {
+            Content::Ours(text) => {
+                let text = std::mem::take(text);
+                return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
+            }
+            Content::Pod(incoming, held) => (incoming, held),
+        };
+        let frame = match Pin::new(incoming).poll_frame(cx) {
+            Poll::Pending => {
+                let late = held.as_mut().is_some_and(|held| held.deadline.as_mut().poll(cx).is_ready());
+                if !late {
+                    return Poll::Pending;
+                }
+                Some(Err(BodyError::Deadline))
+            }
+            Poll::Ready(frame) => {
+                let late = held.as_ref().is_some_and(|held| held.deadline.deadline() <= Instant::now());
+                match frame {
+                    Some(Ok(_)) if late => Some(Err(BodyError::Deadline)),
+                    frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
+                }
+            }
+        };
+        match &frame {
+            None => this.end(true),
+            Some(Err(_)) => this.end(false),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Ours(text) => text.is_empty(),
+            Content::Pod(incoming, _) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Ours(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Pod(incoming, _) => incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A body that is known to be empty, or whose last frame was its end, is never polled again.
+        let whole = self.is_end_stream();
+        self.end(whole);
+    }
+}

@@ -1,0 +1,136 @@
+//! What travels between the layers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
+
+use super::body::ResponseBody;
+use super::count::Counted;
+use super::fault::{Failure, Fault, Phase};
+use crate::function::Function;
+use crate::hold::Grant;
+use crate::server::Peer;
+
+/// A request as it comes off a connection.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Head and body.
+    pub request: Request<Incoming>,
+    /// The connection.
+    pub peer: Arc<Peer>,
+}
+
+/// A request with what is known of it before it is routed.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Head.
+    pub parts: Parts,
+    /// Body, unread.
+    pub body: Incoming,
+    /// The connection.
+    pub peer: Arc<Peer>,
+    /// When its head was complete.
+    pub arrived: Instant,
+    /// Kept or made.
+    pub request_id: HeaderValue,
+    /// Whether the call is gRPC's.
+    pub grpc: bool,
+}
+
+/// A request to a function.
+#[derive(Debug)]
+pub struct Call {
+    /// Head, without what is between neighbours only.
+    pub parts: Parts,
+    /// Body, unread; none if there is none.
+    pub body: Option<Incoming>,
+    /// The authority as the caller wrote it.
+    pub host: HeaderValue,
+    /// The protocol that the caller wants to go over to, and the way to the connection then.
+    pub upgrade: Option<(HeaderValue, OnUpgrade)>,
+    /// The connection.
+    pub peer: Arc<Peer>,
+    /// When its head was complete.
+    pub arrived: Instant,
+    /// The caller's own deadline, if it named one.
+    pub caller_deadline: Option<Instant>,
+    /// The function.
+    pub function: Arc<Function>,
+    /// Counts it as present; set by the count layer.
+    pub counted: Option<Counted>,
+}
+
+impl Call {
+    /// A failure of this request.
+    pub fn failure(&self, fault: Fault, phase: Phase, cold: bool) -> Box<Failure> {
+        Box::new(Failure {
+            fault,
+            phase,
+            function: Some(self.function.key.to_string()),
+            waited: self.arrived.elapsed(),
+            limit: None,
+            cold,
+        })
+    }
+
+    /// `instant`, or the caller's own deadline if that comes first.
+    pub fn capped(&self, instant: Instant) -> Instant {
+        self.caller_deadline.map_or(instant, |own| own.min(instant))
+    }
+
+    /// The peer's address.
+    pub fn peer_ip(&self) -> IpAddr {
+        self.peer.address.ip()
+    }
+}
+
+/// A request with leave to send it to a pod.
+#[derive(Debug)]
+pub struct Sending {
+    /// The request.
+    pub call: Call,
+    /// The slot at the pod.
+    pub grant: Grant,
+}
+
+/// Why a request that had leave got no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// No byte of it reached the pod: it may look for another one.
+    Unsent(Box<Call>),
+    /// It ends here.
+    Failed(Box<Failure>),
+}
+
+/// A response with what the log and the metrics say of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// Head and body.
+    pub response: Response<ResponseBody>,
+    /// For a request that was held for a start: the phases.
+    pub timeline: Option<Box<super::timing::Timeline>>,
+    /// Whether it waited for a start.
+    pub cold: bool,
+    /// `NAMESPACE/NAME` of the function, for the log; only where there is a line to write.
+    pub function: Option<String>,
+    /// What went wrong, if something did.
+    pub failure: Option<Box<Failure>>,
+}
+
+impl Answer {
+    /// A pod's response to a request that did not wait.
+    pub const fn warm(response: Response<ResponseBody>) -> Self {
+        Self { response, timeline: None, cold: false, function: None, failure: None }
+    }
+}
+
+/// `grpc-timeout` from the moment of arrival.
+pub fn caller_deadline(arrived: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| arrived.checked_add(timeout))
+}

@@ -1,0 +1,222 @@
+//! Sends a request to the pod it was granted, and streams both ways.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crds::function::Protocol;
+use futures::future::BoxFuture;
+use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tower::Service;
+use tracing::debug;
+
+use super::body::{BodyLimit, Held, RequestBody, ResponseBody};
+use super::call::{Answer, Call, Sending, Trouble};
+use super::count::Counted;
+use super::fault::{Fault, Phase};
+use super::headers;
+use super::tunnel::Tunnels;
+use crate::args::Limits;
+use crate::hold::Grant;
+use crate::metrics::Metrics;
+use crate::pods::Pod;
+use crate::pool::{Exchange, Refused, SendError};
+
+/// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
+/// 10.1.1: do not wait indefinitely).
+const CONTINUE: Duration = Duration::from_secs(1);
+
+/// Sends requests to pods.
+#[derive(Clone)]
+pub struct Forward {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tunnels: Tunnels,
+    max_body: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl Forward {
+    /// Upgraded connections go to `tunnels`.
+    pub fn new(tunnels: &Tunnels, limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        let shared = Shared { tunnels: tunnels.clone(), max_body: limits.max_body_bytes, metrics: Arc::clone(metrics) };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Service<Sending> for Forward {
+    type Response = Answer;
+    type Error = Trouble;
+    type Future = BoxFuture<'static, Result<Answer, Trouble>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, Sending { call, grant }: Sending) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { shared.send(call, grant).await })
+    }
+}
+
+impl Shared {
+    async fn send(&self, mut call: Call, grant: Grant) -> Result<Answer, Trouble> {
+        let pod = Arc::clone(grant.taken.pod());
+        let Some(pool) = pod.pool() else { return Err(Trouble::Unsent(Box::new(call))) };
+        let protocol = pool.target().protocol;
+        let sent = Instant::now();
+        let request_limit = call.function.spec.load().request;
+        let deadline = call.capped(sent + request_limit);
+        let limit = BodyLimit::new(self.max_body);
+        let repeatable = call.body.is_none() && call.upgrade.is_none() && is_idempotent(&call.parts.method);
+        let request = outgoing(&mut call, protocol, limit.clone());
+
+        let outcome = match timeout_at(deadline, pool.send(request, repeatable)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let mut failure = call.failure(Fault::RequestDeadline, Phase::Forward, false);
+                failure.limit = Some(deadline.saturating_duration_since(sent));
+                return Err(Trouble::Failed(failure));
+            }
+        };
+        let Exchange { response, lease } = match outcome {
+            Ok(exchange) => exchange,
+            Err(SendError::Unsent { request, cause }) => {
+                self.doubt(&pod, &call, &cause);
+                restore(&mut call, *request);
+                return Err(Trouble::Unsent(Box::new(call)));
+            }
+            Err(SendError::Broken(error)) => {
+                let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
+                    Some(bytes) => Fault::BodyTooLong(bytes),
+                    None => Fault::Broken(describe(&error)),
+                };
+                debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
+                return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
+            }
+        };
+        // Set by the count layer above; a request that came another way is counted from here.
+        let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function));
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
+        }
+        let held = Held { taken: grant.taken, lease, counted, deadline: Box::pin(sleep_until(deadline)) };
+        Ok(Answer::warm(incoming(response, held)))
+    }
+
+    /// A pod that a request could not reach takes no further one before the probe has passed again.
+    fn doubt(&self, pod: &Pod, call: &Call, cause: &Refused) {
+        pod.cast_doubt();
+        self.metrics.unreachable();
+        debug!(function = %call.function.key, pod = %pod.name, %cause, "A pod could not be reached.");
+    }
+
+    /// The pod goes over to another protocol: both connections become one tunnel.
+    fn switch(
+        &self,
+        mut call: Call,
+        mut response: Response<Incoming>,
+        grant: Grant,
+        counted: Counted,
+    ) -> Result<Response<ResponseBody>, Box<super::fault::Failure>> {
+        let Some((_, caller)) = call.upgrade.take() else {
+            let fault = Fault::Broken("it switched protocols unasked");
+            return Err(call.failure(fault, Phase::Forward, false));
+        };
+        let pod = hyper::upgrade::on(&mut response);
+        let protocol = response.headers().get(UPGRADE).cloned();
+        self.tunnels.join(caller, pod, (grant.taken, counted));
+        let (mut parts, _) = response.into_parts();
+        headers::strip_hop_by_hop(&mut parts.headers);
+        headers::strip_own(&mut parts.headers);
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            parts.headers.insert(UPGRADE, protocol);
+        }
+        Ok(Response::from_parts(parts, ResponseBody::empty()))
+    }
+}
+
+/// The request as the pod gets it.
+fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) -> Request<RequestBody> {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    std::mem::swap(&mut parts, &mut call.parts);
+    // hyper's own notes on how the request came in do not belong on the way out.
+    parts.extensions.clear();
+    let expects = parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    match protocol {
+        Protocol::HTTP1 => {
+            headers::for_http1(&mut parts, &call.host);
+            if let Some((protocol, _)) = &call.upgrade {
+                parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                parts.headers.insert(UPGRADE, protocol.clone());
+            }
+        }
+        Protocol::H2C => headers::for_http2(&mut parts, &call.host),
+    }
+    let body = call.body.take().map_or(RequestBody::empty(), |body| RequestBody::new(body, limit));
+    let mut request = Request::from_parts(parts, body);
+    match protocol {
+        Protocol::HTTP1 if expects => await_continue(&mut request),
+        // HTTP/2 has no need of it, and what the pod's server makes of it is its own affair.
+        Protocol::H2C => drop(request.headers_mut().remove(EXPECT)),
+        Protocol::HTTP1 => {}
+    }
+    request
+}
+
+/// Leaves the body with the caller until the pod asks for it.
+fn await_continue(request: &mut Request<RequestBody>) {
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    hyper::ext::on_informational(request, move |response| {
+        if response.status() == StatusCode::CONTINUE {
+            asks.notify_one();
+        }
+    });
+    request.body_mut().after(async move {
+        // Said or not, the body goes out then.
+        let _ = timeout(CONTINUE, asked.notified()).await;
+    });
+}
+
+/// Puts a request that was not sent back together.
+fn restore(call: &mut Call, request: Request<RequestBody>) {
+    let (mut parts, body) = request.into_parts();
+    headers::strip_hop_by_hop(&mut parts.headers);
+    call.parts = parts;
+    call.body = body.into_incoming();
+}
+
+/// The response as the caller gets it.
+fn incoming(response: Response<Incoming>, held: Held) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip_own(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    Response::from_parts(parts, ResponseBody::pod(body, held))
+}
+
+/// RFC 9110, section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+fn describe(error: &hyper::Error) -> &'static str {
+    if error.is_incomplete_message() {
+        "it closed the connection before the response"
+    } else if error.is_parse() {
+        "its response is not valid HTTP"
+    } else if error.is_user() || error.is_body_write_aborted() {
+        "the request's body ended early"
+    } else {
+        "the connection to it was lost"
+    }
+}

@@ -1,0 +1,269 @@
+//! What is read, taken out of and put into heads on their way.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::{Method, Uri, Version};
+
+use super::fault::Fault;
+use crate::args::Limits;
+
+/// Whether the request waited for a start.
+pub const COLD_START: HeaderName = HeaderName::from_static("rouse-cold-start");
+/// The phases of a start, as a browser's developer tools show them.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// Identifies a request in logs and problem documents.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// Headers that only Rouse sets.
+const OWN: &str = "rouse-";
+
+/// `true` or `false`.
+pub const fn flag(value: bool) -> HeaderValue {
+    HeaderValue::from_static(if value { "true" } else { "false" })
+}
+
+/// Bytes of the head, as they count against limits: names, values and 32 for each field (RFC 9113, section 10.5.1).
+pub fn size(parts: &Parts) -> usize {
+    let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    fields + parts.uri.path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+/// Checks the head against the limits and the rules that routing depends on, and returns the authority the request is for.
+///
+/// # Errors
+/// The fault to answer with.
+pub fn authority<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Fault> {
+    if parts.uri.path_and_query().map_or(0, |path| path.as_str().len()) > limits.max_uri_bytes.get() {
+        return Err(Fault::UriTooLong(limits.max_uri_bytes.get()));
+    }
+    if size(parts) > usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX) + limits.max_uri_bytes.get() {
+        return Err(Fault::HeadTooLong(limits.max_head_bytes));
+    }
+    let length = content_length(&parts.headers)?;
+    if limits.max_body_bytes > 0 && length.is_some_and(|length| length > limits.max_body_bytes) {
+        return Err(Fault::BodyTooLong(limits.max_body_bytes));
+    }
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        if length.is_some() {
+            return Err(Fault::Malformed("Transfer-Encoding and Content-Length together"));
+        }
+        if parts.version == Version::HTTP_10 {
+            return Err(Fault::Malformed("Transfer-Encoding in HTTP/1.0"));
+        }
+    }
+    if parts.method == Method::CONNECT {
+        return Err(Fault::Malformed("CONNECT is not for a gateway"));
+    }
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next().map(|host| host.to_str().map_err(|_| Fault::Malformed("Host is not ASCII"))).transpose()?;
+    if hosts.next().is_some() {
+        return Err(Fault::Malformed("more than one Host"));
+    }
+    match (parts.uri.authority().map(http::uri::Authority::as_str), host) {
+        (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
+            Err(Fault::Malformed("the target and Host name different hosts"))
+        }
+        (Some(target), _) if target.contains('@') => Err(Fault::Malformed("the target holds user information")),
+        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
+        (None, None) => Err(Fault::Malformed("no Host")),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+    let mut length = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        let text = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        let this = text.and_then(|text| text.parse().ok()).ok_or(Fault::Malformed("Content-Length is not a number"))?;
+        if length.is_some_and(|length| length != this) {
+            return Err(Fault::Malformed("two different Content-Lengths"));
+        }
+        length = Some(this);
+    }
+    Ok(length)
+}
+
+/// Whether the call is gRPC's.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc") && !kind.starts_with(b"application/grpc-web"))
+}
+
+/// The caller's own deadline, from `grpc-timeout` (gRPC over HTTP/2, "Requests": up to 8 digits and a unit).
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount * 3600),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+/// The protocol that the caller wants to go over to, if it is one that can be passed on.
+pub fn upgrade(parts: &Parts) -> Option<HeaderValue> {
+    let asked = parts.version == Version::HTTP_11 && nominates(&parts.headers, "upgrade");
+    let protocol = parts.headers.get(UPGRADE).filter(|_| asked)?;
+    // HTTP/2 is spoken with prior knowledge only (RFC 9113, section 3.1).
+    let h2c = protocol.to_str().is_ok_and(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
+    (!h2c).then(|| protocol.clone())
+}
+
+fn nominates(headers: &HeaderMap, option: &str) -> bool {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(option))
+}
+
+/// Takes out what is between two neighbours only: the fields of RFC 9110, section 7.6.1, and those that `Connection`
+/// names. `TE: trailers` stays, as it goes on unchanged and gRPC asks for it.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+            // A caller must not be able to take these away from the function.
+            .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT].contains(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    if headers.get(TE).is_some_and(|te| te.as_bytes() != b"trailers") {
+        headers.remove(TE);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HTTP2_SETTINGS,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Takes out what only Rouse may say.
+pub fn strip_own(headers: &mut HeaderMap) {
+    if headers.keys().any(|name| name.as_str().starts_with(OWN)) {
+        let own: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+        for name in own {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Says who asks and how, from the connection and not from what the caller claims.
+pub fn set_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &HeaderValue) {
+    let peer = peer.to_canonical();
+    if let Ok(by) = HeaderValue::try_from(peer.to_string()) {
+        headers.insert(FORWARDED_FOR, by);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(FORWARDED_HOST, host.clone());
+    // RFC 7239: an IPv6 address and a host with a port are quoted.
+    let by = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+    let host = host.to_str().unwrap_or_default();
+    if let Ok(value) = HeaderValue::try_from(format!("for={by};host=\"{host}\";proto=http")) {
+        headers.insert(FORWARDED, value);
+    }
+}
+
+/// The caller's request id if it is usable as one, else a new one; the request carries it from then on.
+pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
+    let usable = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.to_str().is_ok();
+    if let Some(id) = headers.get(REQUEST_ID).filter(usable) {
+        return id.clone();
+    }
+    let id = format!("{:032x}", rand::random::<u128>());
+    let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"));
+    headers.insert(REQUEST_ID, id.clone());
+    id
+}
+
+/// Keeps the caller's trace, or begins one (W3C Trace Context, section 3.2).
+pub fn ensure_trace(headers: &mut HeaderMap) {
+    let valid = |text: &str| {
+        let hex =
+            |part: &str, len: usize| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let set = |part: &str| part.bytes().any(|b| b != b'0');
+        let mut parts = text.splitn(4, '-');
+        let (version, trace, span, flags) = (parts.next(), parts.next(), parts.next(), parts.next());
+        version.is_some_and(|v| hex(v, 2) && v != "ff")
+            && trace.is_some_and(|t| hex(t, 32) && set(t))
+            && span.is_some_and(|s| hex(s, 16) && set(s))
+            && flags.is_some_and(|f| f.get(..2).is_some_and(|f| hex(f, 2)))
+    };
+    if headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
+        return;
+    }
+    let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
+    if let Ok(value) = HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-01")) {
+        headers.insert(TRACEPARENT, value);
+        headers.remove("tracestate");
+    }
+}
+
+/// Turns the head into one for an HTTP/1.1 pod: origin form, `Host`, one `Cookie` line (RFC 9113, section 8.2.3).
+pub fn for_http1(parts: &mut Parts, host: &HeaderValue) {
+    parts.version = Version::HTTP_11;
+    parts.headers.insert(HOST, host.clone());
+    if let Some(path) = parts.uri.path_and_query()
+        && parts.uri.authority().is_some()
+    {
+        parts.uri = Uri::from(path.clone());
+    }
+    let mut cookies = parts.headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let mut joined = first.as_bytes().to_vec();
+        for more in std::iter::once(second).chain(cookies) {
+            joined.extend_from_slice(b"; ");
+            joined.extend_from_slice(more.as_bytes());
+        }
+        if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+            parts.headers.insert(COOKIE, joined);
+        }
+    }
+}
+
+/// Turns the head into one for an HTTP/2 pod: `:authority` and no `Host`.
+pub fn for_http2(parts: &mut Parts, host: &HeaderValue) {
+    parts.version = Version::HTTP_2;
+    parts.headers.remove(HOST);
+    let path = parts.uri.path_and_query().cloned().unwrap_or(http::uri::PathAndQuery::from_static("/"));
+    let uri = Uri::builder().scheme("http").authority(host.as_bytes()).path_and_query(path);
+    if let Ok(uri) = uri.build() {
+        parts.uri = uri;
+    }
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+use http::Request;
+
+use super::*;
+
+fn parts(version: Version, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
+    let mut request = Request::builder().version(version).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+#[test]
+fn the_authority_is_unambiguous_or_refused() {
+    let limits = Limits::default();
+    let h1 = Version::HTTP_11;
+    let fine = [
+        (parts(h1, "/", &[("host", "a.b")]), "a.b"),
+        (parts(Version::HTTP_2, "http://a.b/", &[]), "a.b"),
+        (parts(h1, "http://a.b/", &[("host", "A.B")]), "a.b"),
+        (parts(h1, "/", &[("host", "a.b"), ("content-length", "5"), ("content-length", "5")]), "a.b"),
+    ];
+    for (parts, authority_) in &fine {
+        assert_eq!(authority(parts, &limits).as_deref(), Ok(*authority_), "{parts:?}");
+    }
+    let long = "x".repeat(9000);
+    let refused = [
+        (parts(h1, "/", &[]), 400),
+        (parts(h1, "/", &[("host", "a.b"), ("host", "a.b")]), 400),
+        (parts(h1, "http://a.b/", &[("host", "c.d")]), 400),
+        (parts(h1, "http://u@a.b/", &[]), 400),
+        (parts(h1, "/", &[("host", "a.b"), ("content-length", "5"), ("content-length", "6")]), 400),
+        (parts(h1, "/", &[("host", "a.b"), ("content-length", "+5")]), 400),
+        (parts(h1, "/", &[("host", "a.b"), ("content-length", "5"), ("transfer-encoding", "chunked")]), 400),
+        (parts(Version::HTTP_10, "/", &[("host", "a.b"), ("transfer-encoding", "chunked")]), 400),
+        (parts(h1, &format!("/{long}"), &[("host", "a.b")]), 414),
+        (parts(h1, "/", &[("host", "a.b"), ("x-a", &long.repeat(9))]), 431),
+    ];
+    for (parts, status) in &refused {
+        let fault = authority(parts, &limits).unwrap_err();
+        assert_eq!(fault.status().as_u16(), *status, "{fault}");
+    }
+    let small = Limits { max_body_bytes: 10, ..limits };
+    let big = parts(h1, "/", &[("host", "a.b"), ("content-length", "11")]);
+    assert_eq!(authority(&big, &small).unwrap_err(), Fault::BodyTooLong(10));
+}
+
+#[test]
+fn a_grpc_timeout_has_a_unit() {
+    for (text, timeout) in [
+        ("1H", Some(Duration::from_secs(3600))),
+        ("2M", Some(Duration::from_secs(120))),
+        ("3S", Some(Duration::from_secs(3))),
+        ("4m", Some(Duration::from_millis(4))),
+        ("5u", Some(Duration::from_micros(5))),
+        ("6n", Some(Duration::from_nanos(6))),
+        ("123456789S", None),
+        ("S", None),
+        ("1x", None),
+        ("", None),
+        ("-1S", None),
+    ] {
+        let parts = parts(Version::HTTP_2, "http://a.b/", &[("grpc-timeout", text)]);
+        assert_eq!(grpc_timeout(&parts.headers), timeout, "{text}");
+    }
+}
+
+#[test]
+fn what_is_between_neighbours_stays_there() {
+    let mut parts = parts(
+        Version::HTTP_11,
+        "/",
+        &[
+            ("host", "a.b"),
+            ("connection", "keep-alive, x-secret, Host"),
+            ("keep-alive", "5"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("rouse-cold-start", "true"),
+            ("x-other", "2"),
+        ],
+    );
+    strip_hop_by_hop(&mut parts.headers);
+    strip_own(&mut parts.headers);
+    let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["host", "te", "x-other"]);
+}
+
+#[test]
+fn an_upgrade_is_passed_on_unless_it_is_to_http2() {
+    let asks = |protocol| parts(Version::HTTP_11, "/", &[("connection", "Upgrade"), ("upgrade", protocol)]);
+    assert_eq!(upgrade(&asks("websocket")).unwrap(), "websocket");
+    assert!(upgrade(&asks("h2c")).is_none());
+    assert!(upgrade(&parts(Version::HTTP_11, "/", &[("upgrade", "websocket")])).is_none());
+}
+
+#[test]
+fn the_peer_is_who_is_connected() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
+    let host = HeaderValue::from_static("a.b:80");
+    set_forwarded(&mut headers, "::ffff:10.0.0.1".parse().unwrap(), &host);
+    assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
+    assert_eq!(headers["x-forwarded-host"], "a.b:80");
+    assert_eq!(headers["forwarded"], "for=10.0.0.1;host=\"a.b:80\";proto=http");
+    set_forwarded(&mut headers, "fd00::1".parse().unwrap(), &host);
+    assert_eq!(headers["forwarded"], "for=\"[fd00::1]\";host=\"a.b:80\";proto=http");
+}
+
+#[test]
+fn ids_and_traces_are_kept_or_made() {
+    let mut headers = HeaderMap::new();
+    let id = ensure_request_id(&mut headers);
+    assert_eq!(id.len(), 32);
+    assert_eq!(ensure_request_id(&mut headers), id);
+    headers.insert(REQUEST_ID, HeaderValue::try_from("x".repeat(129)).unwrap());
+    assert_eq!(ensure_request_id(&mut headers).len(), 32);
+
+    ensure_trace(&mut headers);
+    let made = headers[TRACEPARENT].clone();
+    ensure_trace(&mut headers);
+    assert_eq!(headers[TRACEPARENT], made);
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (given, kept) in [(good, true), ("00-0-0-01", false), ("", false), (&good.to_uppercase(), false)] {
+        headers.insert(TRACEPARENT, HeaderValue::from_str(given).unwrap());
+        ensure_trace(&mut headers);
+        assert_eq!(headers[TRACEPARENT] == given, kept, "{given}");
+    }
+}
+
+#[test]
+fn heads_are_turned_into_the_pods_protocol() {
+    let host = HeaderValue::from_static("a.b");
+    let mut from2 = parts(Version::HTTP_2, "http://a.b/x?y", &[("cookie", "a=1"), ("cookie", "b=2")]);
+    for_http1(&mut from2, &host);
+    assert_eq!((from2.version, from2.uri.to_string().as_str()), (Version::HTTP_11, "/x?y"));
+    assert_eq!(from2.headers["host"], "a.b");
+    assert_eq!(from2.headers["cookie"], "a=1; b=2");
+    let mut from1 = parts(Version::HTTP_11, "/x?y", &[("host", "a.b")]);
+    for_http2(&mut from1, &host);
+    assert_eq!((from1.version, from1.uri.to_string().as_str()), (Version::HTTP_2, "http://a.b/x?y"));
+    assert!(!from1.headers.contains_key("host"));
+}

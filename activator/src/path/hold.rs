@@ -1,0 +1,223 @@
+//! Waits for a pod, in the function's queue, up to `coldStartSeconds`.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep_until, timeout};
+use tower::{Layer, Service};
+
+use super::call::{Answer, Call, Sending, Trouble};
+use super::fault::{Failure, Fault, Phase};
+use super::headers;
+use super::timing::Timeline;
+use crate::hold::{Entry, Grant, Place, Places};
+use crate::metrics::Metrics;
+use crate::pods::Seen;
+use crate::wake::Waker;
+
+/// A released request whose response has not begun by then no longer holds up the queue.
+const SOFT: Duration = Duration::from_secs(1);
+/// Pods that one request may find unreachable before it is given up.
+const ATTEMPTS: u32 = 10;
+
+/// Makes [`Hold`].
+#[derive(Clone)]
+pub struct HoldLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    places: Arc<Places>,
+    waker: Waker,
+    metrics: Arc<Metrics>,
+}
+
+impl HoldLayer {
+    /// Holds as many as `places` has room for, and has functions woken by `waker`.
+    pub fn new(places: &Arc<Places>, waker: &Waker, metrics: &Arc<Metrics>) -> Self {
+        let shared = Shared { places: Arc::clone(places), waker: waker.clone(), metrics: Arc::clone(metrics) };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl<S> Layer<S> for HoldLayer {
+    type Service = Hold<S>;
+
+    fn layer(&self, inner: S) -> Hold<S> {
+        Hold { inner, shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Passes a request on at once while a pod is ready and nobody waits; else holds it. One that comes back unsent goes
+/// through again, in its old place.
+#[derive(Clone)]
+pub struct Hold<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+/// What is remembered of a request between its turns.
+#[derive(Default)]
+struct Wait {
+    order: Option<u64>,
+    held: bool,
+    cold: bool,
+    attempts: u32,
+}
+
+impl Shared {
+    /// Leave to send, at once or after a wait.
+    async fn admit(&self, call: &Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
+        let function = &call.function;
+        if wait.order.is_none()
+            && let Some(grant) = function.pass()
+        {
+            return Ok(grant);
+        }
+        let refuse = |fault, cold| Err(call.failure(fault, Phase::Hold, cold));
+        if function.spec.load().paused() && !function.any_ready() {
+            return refuse(Fault::Paused, false);
+        }
+        let bytes = headers::size(&call.parts);
+        let place = match self.places.take(&function.key.namespace, bytes) {
+            Ok(place) => place,
+            Err(share) => {
+                self.metrics.overflow(share);
+                return refuse(Fault::QueueFull(share), false);
+            }
+        };
+        let cold = !function.any_ready();
+        match function.enter(wait.order) {
+            Entry::Pass(grant) => Ok(grant),
+            Entry::Refused(fault) => {
+                if let Fault::QueueFull(share) = &fault {
+                    self.metrics.overflow(*share);
+                }
+                refuse(fault, false)
+            }
+            Entry::Wait { ticket, wake } => {
+                if wake {
+                    self.waker.start(Arc::clone(function));
+                }
+                wait.order = Some(ticket.order());
+                wait.held = true;
+                wait.cold |= cold;
+                self.wait(call, ticket, place, wait.cold).await
+            }
+        }
+    }
+
+    /// Waits in the queue; the place and the ticket are given up on every way out, being dropped at any await included.
+    async fn wait(
+        &self,
+        call: &Call,
+        mut ticket: crate::hold::Ticket,
+        _place: Place,
+        cold: bool,
+    ) -> Result<Grant, Box<Failure>> {
+        let limit = call.function.spec.load().cold_start;
+        let deadline = call.capped(call.arrived + limit);
+        let outcome = tokio::select! {
+            biased;
+            outcome = ticket.granted() => outcome,
+            () = sleep_until(deadline) => Err(Fault::ColdStartDeadline(call.function.waiting_for())),
+            // With its body unread, a caller that left is noticed only by looking.
+            () = call.peer.left(), if call.body.is_some() => Err(Fault::ClientGone),
+        };
+        outcome.map_err(|fault| {
+            let mut failure = call.failure(fault, Phase::Hold, cold);
+            if matches!(failure.fault, Fault::ColdStartDeadline(_)) {
+                failure.limit = Some(deadline.saturating_duration_since(call.arrived));
+            }
+            failure
+        })
+    }
+}
+
+impl<S> Hold<S>
+where
+    S: Service<Sending, Response = Answer, Error = Trouble>,
+{
+    async fn run(mut self, mut call: Call) -> Result<Answer, Box<Failure>> {
+        let mut wait = Wait::default();
+        let arrived = call.arrived;
+        let function = Arc::clone(&call.function);
+        loop {
+            let mut grant = self.shared.admit(&call, &mut wait).await?;
+            let soft = grant.soft.take();
+            let (sent, seen) = (Instant::now(), grant.taken.pod().seen());
+            let mut answer = pin!(self.inner.call(Sending { call, grant }));
+            let first = match soft {
+                None => answer.await,
+                Some(soft) => {
+                    let quick = timeout(SOFT, &mut answer).await;
+                    drop(soft);
+                    match quick {
+                        Ok(first) => first,
+                        Err(_) => answer.await,
+                    }
+                }
+            };
+            match first {
+                Ok(answer) => return Ok(self.mark(answer, &wait, &function, arrived, sent, seen)),
+                Err(Trouble::Failed(mut failure)) => {
+                    failure.cold = wait.cold;
+                    return Err(failure);
+                }
+                Err(Trouble::Unsent(back)) => {
+                    wait.attempts += 1;
+                    self.shared.metrics.retried();
+                    if wait.attempts >= ATTEMPTS {
+                        return Err(back.failure(Fault::Unreachable, Phase::Forward, wait.cold));
+                    }
+                    call = *back;
+                }
+            }
+        }
+    }
+
+    /// Says on the response whether and for what it waited.
+    fn mark(
+        &self,
+        mut answer: Answer,
+        wait: &Wait,
+        function: &crate::function::Function,
+        arrived: Instant,
+        sent: Instant,
+        seen: Seen,
+    ) -> Answer {
+        answer.cold = wait.cold;
+        let headers = answer.response.headers_mut();
+        headers.insert(headers::COLD_START, headers::flag(wait.cold));
+        if wait.held {
+            let timeline = Timeline::new(arrived, function.wakes.read(), seen, sent, Instant::now());
+            if let Some(value) = timeline.header() {
+                headers.append(headers::SERVER_TIMING, value);
+            }
+            self.shared.metrics.held(&timeline, wait.cold);
+            answer.timeline = Some(Box::new(timeline));
+            answer.function = Some(function.key.to_string());
+        }
+        answer
+    }
+}
+
+impl<S> Service<Call> for Hold<S>
+where
+    S: Service<Sending, Response = Answer, Error = Trouble, Future: Send> + Clone + Send + 'static,
+{
+    type Response = Answer;
+    type Error = Box<Failure>;
+    type Future = BoxFuture<'static, Result<Answer, Box<Failure>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Box<Failure>>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        Box::pin(self.clone().run(call))
+    }
+}

@@ -1,0 +1,61 @@
+//! The path of a request, outermost layer first. One file a layer; what more than one of them needs lies beside them.
+
+pub mod body;
+pub mod call;
+pub mod count;
+pub mod fault;
+pub mod forward;
+pub mod headers;
+pub mod hold;
+pub mod observe;
+pub mod problem;
+pub mod rescue;
+pub mod route;
+pub mod timing;
+pub mod tunnel;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::Response;
+use tower::{Service, ServiceBuilder};
+
+use crate::args::Limits;
+use crate::hold::Places;
+use crate::metrics::Metrics;
+use crate::routes::Table;
+use crate::wake::Waker;
+use body::ResponseBody;
+use call::Accepted;
+use tunnel::Tunnels;
+
+/// What the layers share with the rest of the process.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where hosts and paths lead.
+    pub table: Arc<Table>,
+    /// Limits from the command line.
+    pub limits: Arc<Limits>,
+    /// Room for held requests.
+    pub places: Arc<Places>,
+    /// Wakes functions.
+    pub waker: Waker,
+    /// Upgraded connections.
+    pub tunnels: Tunnels,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The data path, outermost first.
+pub fn build(
+    parts: &Parts,
+) -> impl Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+    ServiceBuilder::new()
+        .layer(observe::ObserveLayer::new(&parts.metrics)) // one sample and at most one line a response
+        .layer(rescue::RescueLayer) // the only place where a failure becomes a response
+        .layer(route::RouteLayer::new(&parts.table, &parts.limits)) // host and path → function; 404, 421
+        .layer(count::CountLayer) // a guard that lives until the response's body ends
+        .layer(hold::HoldLayer::new(&parts.places, &parts.waker, &parts.metrics)) // wait for a pod; one wake; deadline
+        .service(forward::Forward::new(&parts.tunnels, &parts.limits, &parts.metrics)) // one pod, streaming both ways
+}

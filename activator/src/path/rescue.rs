@@ -1,0 +1,55 @@
+//! The only place where a failure becomes a response.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use tower::{Layer, Service};
+
+use super::call::{Answer, Arrival};
+use super::fault::Failure;
+use super::problem;
+
+/// Makes [`Rescue`].
+#[derive(Clone, Copy, Debug)]
+pub struct RescueLayer;
+
+impl<S> Layer<S> for RescueLayer {
+    type Service = Rescue<S>;
+
+    fn layer(&self, inner: S) -> Rescue<S> {
+        Rescue { inner }
+    }
+}
+
+/// Answers failures with problem documents, or the gRPC form of them; passes responses on.
+#[derive(Clone, Copy, Debug)]
+pub struct Rescue<S> {
+    inner: S,
+}
+
+impl<S> Service<Arrival> for Rescue<S>
+where
+    S: Service<Arrival, Response = Answer, Error = Box<Failure>, Future: Send + 'static>,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Answer, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // No layer below makes anybody wait before a call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, arrival: Arrival) -> Self::Future {
+        let (request_id, grpc) = (arrival.request_id.clone(), arrival.grpc);
+        let answer = self.inner.call(arrival);
+        Box::pin(async move {
+            Ok(answer.await.unwrap_or_else(|failure| {
+                let response = problem::response(&failure, request_id.to_str().unwrap_or_default(), grpc);
+                let cold = failure.cold;
+                Answer { response, timeline: None, cold, function: None, failure: Some(failure) }
+            }))
+        })
+    }
+}

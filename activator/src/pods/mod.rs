@@ -1,0 +1,9 @@
+//! The pods of functions. A pod is its UID: an IP belongs to the newest UID that has it, a connection to the UID it was
+//! opened for.
+
+mod choose;
+mod pod;
+pub mod slot;
+
+pub use choose::{Taken, fewest};
+pub use pod::{Pod, Seen, Target};

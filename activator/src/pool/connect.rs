@@ -1,0 +1,103 @@
+//! Opening a connection to a pod.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// A SYN that is lost is sent again by the kernel after a second; another attempt beside it costs a packet. Within a
+/// cluster an answer takes well under a millisecond.
+const OVERLAP: Duration = Duration::from_millis(100);
+/// After this the pod counts as unreachable.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// No connection.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// The operating system said so.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Nothing came back.
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The protocol's handshake failed, or the connection closed before the request.
+    #[error("{0}")]
+    Protocol(#[from] hyper::Error),
+    /// The HTTP/2 connection another request was opening did not come about.
+    #[error("{0}")]
+    Shared(std::sync::Arc<Refused>),
+}
+
+/// Connects, with a further attempt every 100 ms beside the earlier ones. Gives up after 2 s, or when every attempt so far
+/// has been refused.
+///
+/// # Errors
+/// [`Refused::Io`] or [`Refused::Timeout`].
+pub async fn open(address: SocketAddr) -> Result<TcpStream, Refused> {
+    let stream = timeout(DEADLINE, overlapping(|| TcpStream::connect(address)))
+        .await
+        .map_err(|_| Refused::Timeout(DEADLINE))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn overlapping<F, T>(attempt: impl Fn() -> F) -> io::Result<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut attempts = FuturesUnordered::new();
+    attempts.push(attempt());
+    let mut next = Instant::now() + OVERLAP;
+    loop {
+        tokio::select! {
+            Some(done) = attempts.next() => match done {
+                Err(error) if attempts.is_empty() => return Err(error),
+                Err(_) => {}
+                opened => return opened,
+            },
+            () = sleep_until(next) => {
+                attempts.push(attempt());
+                next += OVERLAP;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_packet_costs_a_tenth_of_a_second() {
+        let attempts = Cell::new(0);
+        let began = Instant::now();
+        let won = overlapping(|| {
+            attempts.set(attempts.get() + 1);
+            let mine = attempts.get();
+            async move {
+                // The first one's packet is lost.
+                let after = if mine == 1 { 1000 } else { 1 };
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                Ok(mine)
+            }
+        });
+        assert_eq!(won.await.unwrap(), 2);
+        assert_eq!(began.elapsed().as_millis(), 101);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_an_answer() {
+        let began = Instant::now();
+        let refused = overlapping(|| async { io::Result::<()>::Err(io::ErrorKind::ConnectionRefused.into()) }).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,144 @@
+//! HTTP/1.1 to a pod: one request a connection at a time.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::idle::{Idle, Lease};
+use super::{Exchange, FRESH, Refused, SendError, connect};
+use crate::path::body::RequestBody;
+
+/// Longest age of an unused connection for a request that may be repeated. The sweep closes older ones anyway.
+const OLDEST: Duration = Duration::from_secs(60);
+/// hyper's read buffer of a connection to a pod grows to this, in bytes; it bounds a response's head too.
+const BUFFER: usize = 128 * 1024;
+
+/// The connections of one pod.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    idle: Vec<Idle>,
+    closed: bool,
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one used last that is fit for use; those that have been closed are dropped on the way.
+    fn take(&self, most: Duration) -> Option<SendRequest<RequestBody>> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.idle.retain(|idle| !idle.sender.is_closed());
+        let at = state.idle.iter().rposition(|idle| idle.usable(now, most))?;
+        Some(state.idle.remove(at).sender)
+    }
+
+    pub(super) fn put(&self, sender: SendRequest<RequestBody>) {
+        let mut state = self.lock();
+        if !state.closed && !sender.is_closed() {
+            state.idle.push(Idle { sender, since: Instant::now() });
+        }
+    }
+
+    pub(super) fn sweep(&self, most: Duration) {
+        let now = Instant::now();
+        self.lock().idle.retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) <= most);
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.idle.clear();
+    }
+}
+
+/// What became of one attempt on one connection.
+enum Attempt {
+    Answered(Exchange),
+    /// No byte went out.
+    Unsent(Request<RequestBody>, hyper::Error),
+    Broken(hyper::Error),
+}
+
+/// See [`super::Pool::send`].
+pub(super) async fn send(
+    connections: &Arc<Connections>,
+    address: SocketAddr,
+    mut request: Request<RequestBody>,
+    repeatable: bool,
+) -> Result<Exchange, SendError> {
+    while let Some(sender) = connections.take(if repeatable { OLDEST } else { FRESH }) {
+        let copy = repeatable.then(|| copy(&request));
+        match attempt(connections, sender, request).await {
+            Attempt::Answered(exchange) => return Ok(exchange),
+            Attempt::Unsent(back, _) => request = back,
+            Attempt::Broken(error) => match copy {
+                // The pod closed the connection as the request was sent. It does no harm twice: a new connection.
+                Some(copy) => {
+                    request = copy;
+                    break;
+                }
+                None => return Err(SendError::Broken(error)),
+            },
+        }
+    }
+    let sender = match handshake(address).await {
+        Ok(sender) => sender,
+        Err(cause) => return Err(SendError::Unsent { request: Box::new(request), cause }),
+    };
+    match attempt(connections, sender, request).await {
+        Attempt::Answered(exchange) => Ok(exchange),
+        Attempt::Unsent(request, error) => {
+            Err(SendError::Unsent { request: Box::new(request), cause: Refused::Protocol(error) })
+        }
+        Attempt::Broken(error) => Err(SendError::Broken(error)),
+    }
+}
+
+async fn attempt(
+    connections: &Arc<Connections>,
+    mut sender: SendRequest<RequestBody>,
+    request: Request<RequestBody>,
+) -> Attempt {
+    let response: Response<Incoming> = match sender.try_send_request(request).await {
+        Ok(response) => response,
+        Err(mut error) => {
+            return match error.take_message() {
+                Some(request) => Attempt::Unsent(request, error.into_error()),
+                None => Attempt::Broken(error.into_error()),
+            };
+        }
+    };
+    let lease = Lease { connections: Arc::clone(connections), sender };
+    Attempt::Answered(Exchange { response, lease: Some(lease) })
+}
+
+async fn handshake(address: SocketAddr) -> Result<SendRequest<RequestBody>, Refused> {
+    let stream = connect::open(address).await?;
+    let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await?;
+    // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
+}
+
+/// The same request once more; only for one without a body.
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

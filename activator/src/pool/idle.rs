@@ -1,0 +1,38 @@
+//! Unused HTTP/1 connections, newest last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use super::http1::Connections;
+use crate::path::body::RequestBody;
+
+/// An unused connection.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) since: Instant,
+}
+
+impl Idle {
+    /// Whether a request may go out on it now: nobody closed it, and it was used recently enough.
+    pub(super) fn usable(&self, now: Instant, most: Duration) -> bool {
+        self.sender.is_ready() && now.saturating_duration_since(self.since) <= most
+    }
+}
+
+/// A connection with a response on it. Comes back to the pool by [`Lease::finish`]; dropped, it is closed.
+#[derive(Debug)]
+pub struct Lease {
+    pub(super) connections: Arc<Connections>,
+    pub(super) sender: SendRequest<RequestBody>,
+}
+
+impl Lease {
+    /// The response's body was read to its end: the connection can take another request.
+    pub fn finish(self) {
+        self.connections.put(self.sender);
+    }
+}

@@ -1,0 +1,142 @@
+//! Proves pods ready: one task a pod, from its first address to its end. It asks until the pod answers, and again when a
+//! request could not reach it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crds::function::Protocol;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use http::{Request, header};
+use http_body_util::Empty;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::function::Function;
+use crate::index::Probe;
+use crate::link::Beacon;
+use crate::pods::{Pod, Target};
+
+/// A TCP connection within a cluster takes well under a millisecond; a SYN that is lost is not waited for.
+const CONNECT: Duration = Duration::from_millis(250);
+/// An application that is just coming up may think about its first answer.
+const ANSWER: Duration = Duration::from_secs(1);
+/// Attempts of one pod at once; the oldest ones then run into their deadlines first.
+const OVERLAP: usize = 16;
+/// Attempts of all pods at once.
+const ATTEMPTS: usize = 512;
+
+/// Starts and bounds the probes of this process.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    attempts: Arc<Semaphore>,
+    beacon: Arc<Beacon>,
+}
+
+impl Prober {
+    /// News of pods that are ready is announced at `beacon`.
+    pub fn new(beacon: Arc<Beacon>) -> Self {
+        Self { attempts: Arc::new(Semaphore::new(ATTEMPTS)), beacon }
+    }
+
+    /// Starts a pod's probe. It ends when the pod is being deleted.
+    pub fn start(&self, Probe { pod, function }: Probe) {
+        let prober = self.clone();
+        tokio::spawn(async move {
+            let leaving = pod.leaving.clone();
+            leaving.run_until_cancelled(prober.run(&pod, &function)).await;
+        });
+    }
+
+    async fn run(&self, pod: &Pod, function: &Arc<Function>) {
+        loop {
+            if !pod.is_ready() {
+                self.prove(pod, function).await;
+                function.release();
+                function.gate.changed.notify_one();
+                self.beacon.urge();
+            }
+            pod.doubt.notified().await;
+            self.beacon.urge();
+        }
+    }
+
+    /// Asks until the pod answers. Attempts begin every [`pause`] and overlap; the first success counts.
+    async fn prove(&self, pod: &Pod, function: &Arc<Function>) {
+        let began = Instant::now();
+        let mut attempts = FuturesUnordered::new();
+        let mut next = began;
+        loop {
+            tokio::select! {
+                biased;
+                Some((target, passed)) = attempts.next() => {
+                    // An address that changed meanwhile proves nothing of the new one.
+                    if passed && pod.pool().is_some_and(|pool| pool.target() == target) {
+                        pod.prove_ready(Instant::now());
+                        return;
+                    }
+                }
+                () = sleep_until(next) => {
+                    if attempts.len() < OVERLAP && let Some(pool) = pod.pool() {
+                        let path = Arc::clone(&function.spec.load().readiness);
+                        attempts.push(self.attempt(pool.target(), path, &function.key.name));
+                    }
+                    let now = Instant::now();
+                    next = now + pause(now - began);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, target: Target, path: Arc<str>, host: &str) -> (Target, bool) {
+        let Ok(_permit) = self.attempts.acquire().await else { return (target, false) };
+        let passed = if path.is_empty() {
+            matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
+        } else {
+            matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
+        };
+        (target, passed)
+    }
+}
+
+/// From one attempt to the next: short at first, as a start takes tenths of a second, and long for a pod that never comes.
+fn pause(since: Duration) -> Duration {
+    Duration::from_millis(match since.as_millis() {
+        0..=999 => 5,
+        1000..=2999 => 10,
+        3000..=9999 => 20,
+        10_000..=29_999 => 100,
+        _ => 250,
+    })
+}
+
+/// Whether a GET of the path is answered with 200 to 399.
+async fn fetch(target: Target, path: &str, host: &str) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = timeout(CONNECT, TcpStream::connect(target.address)).await??;
+    let response = match target.protocol {
+        Protocol::HTTP1 => {
+            let request = Request::get(path).header(header::HOST, host).header(header::USER_AGENT, AGENT);
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let driver = tokio::spawn(connection);
+            let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await;
+            driver.abort();
+            response?
+        }
+        Protocol::H2C => {
+            let request = Request::get(format!("http://{host}{path}")).header(header::USER_AGENT, AGENT);
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            let driver = tokio::spawn(connection);
+            let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await;
+            driver.abort();
+            response?
+        }
+    };
+    let status = response.status().as_u16();
+    Ok((200..400).contains(&status))
+}
+
+const AGENT: &str = "rouse-probe";

@@ -1,0 +1,134 @@
+//! One connection of a caller: HTTP/1.1 or HTTP/2 with prior knowledge, told apart by its first bytes.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tracing::debug;
+
+use super::io as peer_io;
+use crate::args::Limits;
+use crate::path::body::ResponseBody;
+use crate::path::call::Accepted;
+
+/// Bytes of a request's body that wait here while the request is held, a stream. It also is what a stream may have under
+/// way later on: hyper's window is one for all streams, of whatever age.
+const STREAM_WINDOW: u32 = 32 * 1024;
+/// Bytes of a response that wait here for a slow caller, a stream.
+const SEND_BUFFER: usize = 128 * 1024;
+/// A caller that vanished without a word is noticed after this and [`PING_TIMEOUT`].
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// See [`PING_EVERY`].
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for HTTP/1, where the kernel asks.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Between two looks at a preface that comes in pieces.
+const PREFACE_LOOK: Duration = Duration::from_millis(5);
+/// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
+const PREFACE: &[u8; 3] = b"PRI";
+
+/// Serves one connection to its end; from `stop` on, only the requests that have come.
+pub(super) async fn serve<P>(
+    stream: TcpStream,
+    address: SocketAddr,
+    path: P,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+) where
+    P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    let opened = stop.run_until_cancelled(timeout(limits.header_timeout, open(&stream))).await;
+    let Some(Ok(Ok(is_http2))) = opened else {
+        debug!(peer = %address, "A connection was closed before its first request.");
+        return;
+    };
+    let (io, peer) = peer_io::split(stream, address);
+    let service = service_fn(move |request: Request<Incoming>| {
+        // No layer of the path makes a request wait before it is called.
+        path.clone().call(Accepted { request, peer: Arc::clone(&peer) })
+    });
+    let ended = if is_http2 {
+        let connection = http2(&limits).serve_connection(TokioIo::new(io), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(peer = %address, %error, "A connection broke.");
+    }
+}
+
+/// Waits for the first bytes; whether they are those of HTTP/2.
+async fn open(stream: &TcpStream) -> io::Result<bool> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4))?;
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if seen == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if first[..seen] != PREFACE[..seen] {
+            return Ok(false);
+        }
+        if seen == PREFACE.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(PREFACE_LOOK).await;
+    }
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    let head = usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX).saturating_add(limits.max_uri_bytes.get());
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(head);
+    builder
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let streams = limits.max_streams.get();
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(streams)
+        .max_header_list_size(limits.max_head_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        // Room for every stream's window: no held upload can stop the others.
+        .initial_connection_window_size(STREAM_WINDOW.saturating_mul(streams).min(i32::MAX.unsigned_abs()))
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}

@@ -1,0 +1,72 @@
+//! Callers' connections: accepted, served, and let go of when the process stops.
+
+mod connection;
+mod io;
+mod listen;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Response;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+use tracing::{info, warn};
+
+pub use io::Peer;
+pub use listen::listen;
+
+use crate::args::Limits;
+use crate::path::body::ResponseBody;
+use crate::path::call::Accepted;
+
+/// The process is out of file descriptors or memory: a little later some connection has closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until `stop`, and serves each with a copy of `path`. From `stop` on, nothing is accepted, idle
+/// connections are closed, and the others are told that their present requests are the last ones (`Connection: close`,
+/// GOAWAY). Returns when all have ended, or when `cut` breaks off what is left.
+pub async fn serve<P>(
+    listener: TcpListener,
+    path: P,
+    limits: Arc<Limits>,
+    stop: CancellationToken,
+    cut: CancellationToken,
+) where
+    P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
+        + Clone
+        + Send
+        + 'static,
+{
+    let room = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let tasks = TaskTracker::new();
+    let accept = async {
+        loop {
+            // Closed by nobody: a permit always comes when a connection ends.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "A connection could not be accepted.");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let serving = connection::serve(stream, address, path.clone(), Arc::clone(&limits), stop.clone());
+            let cut = cut.clone();
+            tasks.spawn(async move {
+                cut.run_until_cancelled(serving).await;
+                drop(permit);
+            });
+        }
+    };
+    stop.run_until_cancelled(accept).await;
+    drop(listener);
+    tasks.close();
+    info!(connections = tasks.len(), "No further connection is accepted.");
+    tasks.wait().await;
+}

@@ -1,0 +1,128 @@
+//! What the waker does next. Pure.
+
+use std::time::Duration;
+
+use crds::function::Scaling;
+use tokio::time::Instant;
+
+use crate::function::Workload;
+
+/// The first write goes out at once; a raise because more requests came not before this long after it, and then at most
+/// this often. So a burst costs two writes, and the second one, still well within 50 ms, names the whole need.
+const RAISE_AFTER: Duration = Duration::from_millis(30);
+/// From the second raise on.
+const RAISE_EVERY: Duration = Duration::from_millis(100);
+/// How long the watch may take to show a write of ours, where resource versions cannot be compared.
+const WATCH_LAG: Duration = Duration::from_secs(1);
+
+/// The last write that the API server took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `metadata.resourceVersion` of the answer, if it is a number.
+    pub version: Option<u64>,
+    /// When it was sent.
+    pub at: Instant,
+    /// How many writes there were, this one included.
+    pub writes: u32,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write this number.
+    Write(i32),
+    /// Nothing before then, unless something changes.
+    Wait(Instant),
+    /// Nothing unless something changes.
+    Rest,
+}
+
+/// The next step for `held` requests, given the Deployment as watched and the last write.
+///
+/// The watch decides: as soon as it shows the Deployment at or after our write, and lower than the need, somebody has
+/// lowered it, and it is raised again at once.
+pub fn step(held: u32, scaling: &Scaling, watched: &Workload, asked: Option<&Asked>, now: Instant) -> Step {
+    let need = scaling.need(held);
+    let Some(asked) = asked else {
+        return if need > watched.replicas { Step::Write(need) } else { Step::Rest };
+    };
+    let lag_ends = asked.at + WATCH_LAG;
+    let pending = match (asked.version, watched.version) {
+        (Some(ours), Some(seen)) => seen < ours,
+        _ => now < lag_ends,
+    };
+    if pending && need <= watched.replicas.max(asked.replicas) {
+        // The version says when the watch has caught up; without one, time does.
+        return if asked.version.is_some() { Step::Rest } else { Step::Wait(lag_ends) };
+    }
+    if need <= watched.replicas {
+        return Step::Rest;
+    }
+    let lowered = !pending && watched.replicas < asked.replicas;
+    let pause = if asked.writes < 2 { RAISE_AFTER } else { RAISE_EVERY };
+    if lowered || now >= asked.at + pause { Step::Write(need) } else { Step::Wait(asked.at + pause) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workload(replicas: i32, version: u64) -> Workload {
+        Workload { name: "hello-1".into(), replicas, version: Some(version) }
+    }
+
+    fn ten() -> Scaling {
+        Scaling { target: 10, target_utilization_percent: 100, max_replicas: 6, ..Scaling::default() }
+    }
+
+    #[tokio::test]
+    async fn straight_to_the_need() {
+        let now = Instant::now();
+        for (held, replicas, step_) in [
+            (1, 0, Step::Write(1)),
+            (50, 0, Step::Write(5)),
+            (50, 2, Step::Write(5)),
+            (50, 5, Step::Rest),
+            (50, 7, Step::Rest),
+            (1000, 0, Step::Write(6)),
+            (0, 0, Step::Rest),
+        ] {
+            assert_eq!(
+                step(held, &ten(), &workload(replicas, 1), None, now),
+                step_,
+                "{held} held, {replicas} replicas"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_costs_two_writes() {
+        let now = Instant::now();
+        let first = Asked { replicas: 1, version: Some(7), at: now, writes: 1 };
+        let after = |ms| now + Duration::from_millis(ms);
+        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(30)));
+        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(30)));
+        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(30)), Step::Write(5));
+        let second = Asked { replicas: 5, version: Some(8), at: after(30), writes: 2 };
+        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Rest);
+        assert_eq!(step(51, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(130)));
+    }
+
+    #[tokio::test]
+    async fn a_lowering_is_raised_at_once() {
+        let now = Instant::now();
+        let asked = Asked { replicas: 1, version: Some(7), at: now, writes: 1 };
+        assert_eq!(step(1, &ten(), &workload(0, 6), Some(&asked), now), Step::Rest, "the watch is behind");
+        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Write(1));
+    }
+
+    #[tokio::test]
+    async fn without_versions_time_decides() {
+        let now = Instant::now();
+        let asked = Asked { replicas: 1, version: None, at: now, writes: 1 };
+        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Wait(now + WATCH_LAG));
+        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now + WATCH_LAG), Step::Write(1));
+    }
+}

@@ -1,0 +1,224 @@
+//! The waker of a function: one task for as long as anybody waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use runtime::failure::Failure;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{debug, info, warn};
+
+use super::plan::{self, Asked, Step};
+use super::refusal::{Meaning, meaning};
+use super::scale;
+use crate::function::Function;
+use crate::function::starts::Patience;
+use crate::index::Index;
+use crate::link::Beacon;
+use crate::metrics::{Metrics, WakeResult};
+use crate::path::fault::Fault;
+
+/// How often a start is judged while nothing else happens: `unschedulableSeconds` may have passed.
+const TICK: Duration = Duration::from_millis(250);
+/// How long the leader may take to answer to requests that wait for drained pods.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Waits after an error: this, doubled each time, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_millis(50);
+/// See [`SHORTEST`].
+const LONGEST: Duration = Duration::from_secs(1);
+/// A refusal may come from a right or a policy that is just being installed. After this many, over at least
+/// [`REFUSED_FOR`], it is told to the callers.
+const REFUSALS: u32 = 3;
+/// See [`REFUSALS`].
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+
+/// Wakes functions.
+#[derive(Clone)]
+pub struct Waker {
+    client: Client,
+    unschedulable: Duration,
+    metrics: Arc<Metrics>,
+    index: Arc<Index>,
+    beacon: Arc<Beacon>,
+}
+
+/// What one waker remembers between its steps.
+struct Episode {
+    began: Instant,
+    /// What the Deployment said before this wake.
+    stale: Option<Failure>,
+    asked: Option<Asked>,
+    refusals: u32,
+    refused_since: Option<Instant>,
+    backoff: Duration,
+    /// Since when requests wait for nothing but an order's end.
+    drained_since: Option<Instant>,
+}
+
+impl Waker {
+    /// Writes through `client`; `unschedulable` as in [`Patience`]. Drained pods that requests wait for are reported at
+    /// `beacon` and taken back from `index`.
+    pub fn new(
+        client: Client,
+        unschedulable: Duration,
+        metrics: &Arc<Metrics>,
+        index: &Arc<Index>,
+        beacon: &Arc<Beacon>,
+    ) -> Self {
+        Self {
+            client,
+            unschedulable,
+            metrics: Arc::clone(metrics),
+            index: Arc::clone(index),
+            beacon: Arc::clone(beacon),
+        }
+    }
+
+    /// Starts the function's waker. It ends when nobody waits.
+    pub fn start(&self, function: Arc<Function>) {
+        let waker = self.clone();
+        tokio::spawn(async move { waker.run(&function).await });
+    }
+
+    async fn run(&self, function: &Arc<Function>) {
+        let now = Instant::now();
+        let mut episode = Episode {
+            began: now,
+            stale: function.starts.load().refused.clone(),
+            asked: None,
+            refusals: 0,
+            refused_since: None,
+            backoff: SHORTEST,
+            drained_since: None,
+        };
+        self.beacon.urge();
+        // Requests that have arrived already get into the first write.
+        tokio::task::yield_now().await;
+        while !function.gate.rest() {
+            let now = Instant::now();
+            if let Some(failure) = self.verdict(function, &episode, now) {
+                info!(function = %function.key, reason = %failure.reason, message = failure.message, "A start failed.");
+                function.gate.fail(&Fault::StartFailed {
+                    reason: failure.reason.as_str().into(),
+                    message: failure.message.into(),
+                });
+                continue;
+            }
+            if function.spec.load().paused() && !function.any_ready() {
+                function.gate.fail(&Fault::Paused);
+                continue;
+            }
+            if self.take_back(function, &mut episode, now) {
+                continue;
+            }
+            let step = self.next(function, &episode, now);
+            match step {
+                Step::Write(replicas) => self.write(function, &mut episode, replicas).await,
+                Step::Wait(until) => {
+                    tokio::select! {
+                        () = function.gate.changed.notified() => {}
+                        () = sleep_until(until) => {}
+                    }
+                }
+                Step::Rest => {
+                    let tick = if episode.drained_since.is_some() { PATIENCE / 10 } else { TICK };
+                    let _ = timeout(tick, function.gate.changed.notified()).await;
+                }
+            }
+        }
+    }
+
+    /// Requests that wait only because every pod is drained are reported at once. The leader releases the pods or lowers
+    /// within milliseconds; if it does neither, or there is none, the pods are taken back.
+    fn take_back(&self, function: &Function, episode: &mut Episode, now: Instant) -> bool {
+        if !function.all_drained() {
+            episode.drained_since = None;
+            return false;
+        }
+        let since = *episode.drained_since.get_or_insert_with(|| {
+            self.beacon.urge();
+            now
+        });
+        let due = !self.beacon.attached() || now >= since + PATIENCE;
+        if due {
+            episode.drained_since = None;
+            self.index.take_back(&function.uid);
+        }
+        due
+    }
+
+    fn verdict(&self, function: &Function, episode: &Episode, now: Instant) -> Option<Failure> {
+        let since = episode.asked.map_or(episode.began, |asked| asked.at);
+        let stale = episode.stale.as_ref().map(|failure| (failure, since));
+        function.failed(now, &Patience { unschedulable: self.unschedulable, stale })
+    }
+
+    fn next(&self, function: &Function, episode: &Episode, now: Instant) -> Step {
+        let spec = function.spec.load();
+        let workload = function.workload.load();
+        let Some(workload) = workload.as_ref().filter(|workload| workload.name == spec.revision && !spec.paused())
+        else {
+            return Step::Rest;
+        };
+        let held = u32::try_from(function.gate.held()).unwrap_or(u32::MAX);
+        plan::step(held, &spec.scaling, workload, episode.asked.as_ref(), now)
+    }
+
+    async fn write(&self, function: &Function, episode: &mut Episode, replicas: i32) {
+        let deployment = Arc::clone(&function.spec.load().revision);
+        let at = Instant::now();
+        if episode.asked.is_none() {
+            function.wakes.sent(at);
+        }
+        let answer = scale::write(&self.client, &function.key.namespace, &deployment, replicas).await;
+        let writes = episode.asked.map_or(0, |asked| asked.writes) + 1;
+        let error = match answer {
+            Ok(version) => {
+                function.wakes.answered(Instant::now());
+                self.metrics.wake(WakeResult::Ok);
+                debug!(function = %function.key, replicas, "Woken.");
+                episode.asked = Some(Asked { replicas, version, at, writes });
+                episode.backoff = SHORTEST;
+                episode.refused_since = None;
+                episode.refusals = 0;
+                return;
+            }
+            Err(error) => error,
+        };
+        match meaning(&error) {
+            Meaning::Already => {
+                self.metrics.wake(WakeResult::Already);
+                episode.asked = Some(Asked { replicas, version: None, at, writes });
+            }
+            Meaning::Conflict => self.metrics.wake(WakeResult::Conflict),
+            Meaning::Later => {
+                self.metrics.wake(WakeResult::Error);
+                warn!(function = %function.key, %error, "A wake failed; trying again.");
+                self.pause(function, episode).await;
+            }
+            Meaning::Refused(words) => {
+                self.metrics.wake(WakeResult::Refused);
+                episode.refusals += 1;
+                let since = *episode.refused_since.get_or_insert(at);
+                if episode.refusals >= REFUSALS && since.elapsed() >= REFUSED_FOR {
+                    warn!(function = %function.key, %error, "The API server refuses to wake the function.");
+                    function.gate.fail(&Fault::WakeRefused(words));
+                } else {
+                    self.pause(function, episode).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for the backoff, or until nobody waits any more.
+    async fn pause(&self, function: &Function, episode: &mut Episode) {
+        let until = Instant::now() + episode.backoff;
+        episode.backoff = (episode.backoff * 2).min(LONGEST);
+        while function.gate.held() > 0 {
+            tokio::select! {
+                () = function.gate.changed.notified() => {}
+                () = sleep_until(until) => return,
+            }
+        }
+    }
+}

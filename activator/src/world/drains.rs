@@ -1,0 +1,104 @@
+//! The leader's orders, as requests meet them.
+
+use link::v1::{Drain, Orders, StartFailure};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{TestPod, World, eventually, world};
+
+fn order(epoch: u64, order: u64, pods: &[&str], valid_ms: u32) -> Orders {
+    let pod_uids = pods.iter().map(|uid| (*uid).to_owned()).collect();
+    Orders { epoch, drains: vec![Drain { function_uid: "f-uid".into(), order, pod_uids, valid_ms }], failures: vec![] }
+}
+
+async fn warm(pod: &TestPod) -> World {
+    let mut world = world().await;
+    world.deployment("r1", 1);
+    world.appear(pod, "r1");
+    eventually(|| world.index.pods().iter().all(|pod| pod.is_ready())).await;
+    world
+}
+
+#[tokio::test]
+async fn drained_pods_that_a_request_waits_for_are_reported_and_taken_back() {
+    let pod = TestPod::start("a").await;
+    let mut world = warm(&pod).await;
+    world.beacon.set_attached(true);
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    world.beacon.urged().await;
+    let acks = world.index.acks();
+    assert_eq!((acks[0].order, acks[0].held, acks[0].in_flight), (7, 0, 0));
+
+    let began = Instant::now();
+    let reply = world.get("/");
+    world.beacon.urged().await;
+    assert_eq!(world.held(), 1, "the leader has its time");
+    assert_eq!(reply.await.unwrap().status, 200);
+    assert!((240..400).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert!(world.index.acks().is_empty(), "the order is void here");
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    assert_eq!(world.get("/").await.unwrap().status, 200, "renewing it changes nothing");
+    world.index.obey(&order(1, 8, &["a"], 5000), Instant::now());
+    assert_eq!(world.index.acks()[0].order, 8);
+    world.expect_silence().await;
+}
+
+#[tokio::test]
+async fn without_a_leader_drained_pods_are_taken_back_at_once() {
+    let pod = TestPod::start("a").await;
+    let mut world = warm(&pod).await;
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    let began = Instant::now();
+    assert_eq!(world.get("/").await.unwrap().status, 200);
+    assert!(began.elapsed().as_millis() < 100);
+    world.expect_silence().await;
+}
+
+#[tokio::test]
+async fn the_leader_releases_within_milliseconds() {
+    let pod = TestPod::start("a").await;
+    let world = warm(&pod).await;
+    world.beacon.set_attached(true);
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    let began = Instant::now();
+    let reply = world.get("/");
+    world.until_held(1).await;
+    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![] }, Instant::now());
+    assert_eq!(reply.await.unwrap().status, 200);
+    assert!(began.elapsed().as_millis() < 100);
+}
+
+#[tokio::test]
+async fn a_lowering_after_the_drain_is_a_cold_start() {
+    let pod = TestPod::start("a").await;
+    let mut world = warm(&pod).await;
+    world.beacon.set_attached(true);
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    let reply = world.get("/");
+    world.until_held(1).await;
+    world.deployment("r1", 0);
+    world.expect_wake("r1", 1).await;
+    world.delete(&pod, "r1");
+    let next = TestPod::start("b").await;
+    world.appear(&next, "r1");
+    assert_eq!(reply.await.unwrap().body, "b");
+    assert!(pod.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_only_the_leader_sees_is_told_to_callers() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    world.expect_wake("r1", 1).await;
+    world.deployment("r1", 1);
+    let pod = TestPod::start("a").await;
+    world.pod_object(&pod, "r1", json!({"phase": "Pending"}));
+    let failure = StartFailure {
+        function_uid: "f-uid".into(),
+        pod_uid: "a".into(),
+        reason: "VolumeMountError".into(),
+        message: "configmap \"x\" not found".into(),
+    };
+    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![failure] }, Instant::now());
+    assert_eq!(reply.await.unwrap().problem()["reason"], "VolumeMountError");
+}

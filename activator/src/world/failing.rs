@@ -1,0 +1,126 @@
+//! Starts that fail, and wakes that are refused.
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{TestPod, world, world_with};
+use crate::args::Limits;
+
+fn waiting(reason: &str, message: &str) -> Value {
+    json!({"phase": "Pending", "containerStatuses": [{"name": "function", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}}]})
+}
+
+#[tokio::test]
+async fn a_failed_start_is_told_at_once_and_forgotten_with_its_pod() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    world.expect_wake("r1", 1).await;
+    world.deployment("r1", 1);
+    let pod = TestPod::start("a").await;
+    let began = Instant::now();
+    world.pod_object(&pod, "r1", waiting("ErrImagePull", "no such image"));
+    let reply = reply.await.unwrap();
+    assert!(began.elapsed().as_millis() < 100);
+    let problem = reply.problem();
+    assert_eq!((reply.status, problem["reason"].clone()), (503, json!("ImagePullError")));
+    assert!(problem["detail"].as_str().unwrap().contains("no such image"), "{problem}");
+    assert!(reply.headers.contains_key("retry-after"));
+
+    // Until the pod's state changes the next one hears the same, and nothing is asked of the API server.
+    let next = world.get("/").await.unwrap();
+    assert_eq!(next.status, 503);
+    world.expect_silence().await;
+
+    // The leader lowers to 0, and the next request starts afresh.
+    world.delete(&pod, "r1");
+    world.deployment("r1", 0);
+    let fresh = world.get("/");
+    world.expect_wake("r1", 1).await;
+    let good = TestPod::start("b").await;
+    world.appear(&good, "r1");
+    assert_eq!(fresh.await.unwrap().body, "b");
+}
+
+#[tokio::test]
+async fn a_refused_pod_is_told_too_but_not_of_the_attempt_before() {
+    let mut world = world().await;
+    let refusal =
+        json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]);
+    world.deployment_saying("r1", 0, refusal.clone());
+    let reply = world.get("/");
+    world.expect_wake("r1", 1).await;
+    let began = Instant::now();
+    world.deployment_saying("r1", 1, refusal);
+    let reply = reply.await.unwrap();
+    // It was there before: it counts only after two seconds.
+    assert!((1900..2500).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert_eq!(reply.problem()["reason"], "PodsRefused");
+}
+
+#[tokio::test]
+async fn a_new_refusal_is_told_at_once() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    world.expect_wake("r1", 1).await;
+    let refusal =
+        json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]);
+    let began = Instant::now();
+    world.deployment_saying("r1", 1, refusal);
+    assert_eq!(reply.await.unwrap().problem()["reason"], "PodsRefused");
+    assert!(began.elapsed().as_millis() < 100);
+}
+
+#[tokio::test]
+async fn a_paused_function_refuses_at_once() {
+    let mut world = world_with(json!({"scaling": {"mode": "Paused"}}), Limits::default()).await;
+    let reply = world.get("/").await.unwrap();
+    assert_eq!((reply.status, reply.problem()["reason"].clone()), (503, json!("Paused")));
+    world.expect_silence().await;
+}
+
+fn refused(code: u16, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Forbidden", "code": code})
+}
+
+#[tokio::test]
+async fn a_refusal_that_stays_is_told_without_names() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    let words = "deployments.apps \"r1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: not today";
+    while !reply.is_finished() {
+        tokio::select! {
+            () = world.expect_patch("r1", 1, 403, refused(403, words)) => {}
+            () = tokio::time::sleep(std::time::Duration::from_millis(1500)) => break,
+        }
+    }
+    let reply = reply.await.unwrap();
+    let problem = reply.problem();
+    assert_eq!((reply.status, problem["reason"].clone()), (503, json!("WakeRefused")));
+    assert_eq!(problem["detail"], "the function could not be woken: not today");
+}
+
+#[tokio::test]
+async fn already_higher_is_a_success() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    world.expect_patch("r1", 1, 422, refused(422, "denied request: the activator may not lower replicas")).await;
+    world.expect_silence().await;
+    world.deployment("r1", 3);
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    assert_eq!(reply.await.unwrap().status, 200);
+    world.expect_silence().await;
+}
+
+#[tokio::test]
+async fn an_error_that_passes_is_tried_again() {
+    let mut world = world().await;
+    let reply = world.get("/");
+    world.expect_patch("r1", 1, 503, refused(503, "etcd is away")).await;
+    world.expect_patch("r1", 1, 500, refused(500, "still")).await;
+    world.expect_wake("r1", 1).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    assert_eq!(reply.await.unwrap().status, 200);
+}

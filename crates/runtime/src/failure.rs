@@ -1,0 +1,152 @@
+//! Failed starts: what Kubernetes' own objects say of them. Pure; both programs read the same objects and come to the
+//! same verdict, so a held caller hears it even while the operator is away.
+//!
+//! Sources: the kubelet's waiting reasons (`pkg/kubelet/container/sync_result.go`, `pkg/kubelet/images/types.go`), the
+//! scheduler's `PodScheduled` condition, the Deployment's `ReplicaFailure`.
+
+use crds::{Reason, names};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        core::v1::{ContainerStatus, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+/// Longest message that is passed on, in characters: Kubernetes' own can run to kilobytes.
+pub const MAX_MESSAGE: usize = 512;
+
+/// Why a start failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For programs.
+    pub reason: Reason,
+    /// For people: what is wrong, in Kubernetes' words where it has any. Names nothing outside the function.
+    pub message: String,
+}
+
+impl Failure {
+    /// With the message cut to [`MAX_MESSAGE`].
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        let message: String = message.into();
+        let message = match message.char_indices().nth(MAX_MESSAGE) {
+            Some((end, _)) => format!("{}…", &message[..end]),
+            None => message,
+        };
+        Self { reason, message }
+    }
+}
+
+/// What a pod says of its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing bad.
+    Fine,
+    /// No node takes it since then. It becomes a failure after `unschedulableSeconds`, or never in a cluster that adds
+    /// nodes.
+    Unschedulable {
+        /// Since when the scheduler says so.
+        since: Option<Time>,
+        /// The failure it becomes.
+        failure: Failure,
+    },
+    /// It will not start.
+    Failed(Failure),
+}
+
+/// Reads a pod. `was_ready`: whether its readiness has ever been proved; a container that exits twice before that is in
+/// a crash loop, long before the kubelet calls it one.
+pub fn of_pod(pod: &Pod, was_ready: bool) -> Start {
+    let Some(status) = &pod.status else { return Start::Fine };
+    let containers = status.container_statuses.iter().flatten();
+    if let Some(failure) = containers.filter(|c| c.name == names::CONTAINER).find_map(|c| of_container(c, was_ready)) {
+        return Start::Failed(failure);
+    }
+    let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled");
+    match scheduled {
+        Some(c) if c.status == "False" && c.reason.as_deref() == Some("Unschedulable") => Start::Unschedulable {
+            since: c.last_transition_time.clone(),
+            failure: Failure::new(
+                Reason::Unschedulable,
+                format!("No node takes the pod: {}", c.message.as_deref().unwrap_or("the scheduler gives no reason")),
+            ),
+        },
+        _ => Start::Fine,
+    }
+}
+
+fn of_container(container: &ContainerStatus, was_ready: bool) -> Option<Failure> {
+    let state = container.state.as_ref()?;
+    if let Some(waiting) = &state.waiting {
+        let words = waiting.message.as_deref().unwrap_or("Kubernetes gives no details");
+        let (reason, text) = match waiting.reason.as_deref()? {
+            "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "RegistryUnavailable" => {
+                (Reason::ImagePullError, format!("The image cannot be pulled: {words}"))
+            }
+            "InvalidImageName" => (Reason::InvalidImageName, format!("The image's name is not valid: {words}")),
+            "CreateContainerConfigError" => {
+                (Reason::ContainerConfigError, format!("The container's configuration is incomplete: {words}"))
+            }
+            "CreateContainerError" | "RunContainerError" => {
+                (Reason::ContainerStartError, format!("The container cannot be started: {words}"))
+            }
+            "CrashLoopBackOff" => (Reason::CrashLoop, crash(container)),
+            _ => return exits_early(container, was_ready),
+        };
+        return Some(Failure::new(reason, text));
+    }
+    exits_early(container, was_ready)
+}
+
+/// The second exit of a container that was never ready. A command that cannot be run at all fails on its first.
+fn exits_early(container: &ContainerStatus, was_ready: bool) -> Option<Failure> {
+    let terminated = container.state.as_ref().and_then(|s| s.terminated.as_ref());
+    if let Some(end) = terminated.filter(|end| matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))) {
+        let words = end.message.as_deref().unwrap_or("Kubernetes gives no details");
+        return Some(Failure::new(Reason::ContainerStartError, format!("The container cannot be started: {words}")));
+    }
+    let exits = container.restart_count + i32::from(terminated.is_some());
+    (!was_ready && exits >= 2).then(|| Failure::new(Reason::CrashLoop, crash(container)))
+}
+
+fn crash(container: &ContainerStatus) -> String {
+    let states = [container.state.as_ref(), container.last_state.as_ref()];
+    match states.into_iter().flatten().find_map(|s| s.terminated.as_ref()) {
+        Some(end) if end.reason.as_deref() == Some("OOMKilled") => {
+            "The container used more memory than resources.memory allows and was ended, again and again.".to_owned()
+        }
+        Some(end) => match end.signal {
+            Some(signal) if signal != 0 => format!("The container was ended by signal {signal}, again and again."),
+            _ => format!("The container exits again and again, last with code {}.", end.exit_code),
+        },
+        None => "The container exits again and again.".to_owned(),
+    }
+}
+
+/// Reads a Deployment: pods that the API server refuses (quota, limits, policy, a missing ServiceAccount), so that there
+/// is no pod to say so. What it says of an older generation does not count.
+pub fn of_deployment(deployment: &Deployment) -> Option<Failure> {
+    let status = deployment.status.as_ref()?;
+    if status.observed_generation < deployment.metadata.generation {
+        return None;
+    }
+    let refused = status.conditions.iter().flatten().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
+    let words = refused.message.as_deref().unwrap_or("the API server gives no reason");
+    Some(Failure::new(Reason::PodsRefused, format!("Kubernetes refuses to make the pod: {words}")))
+}
+
+/// Reads the `reason` of an Event about a pod: failures that the pod itself does not show.
+pub fn of_event(reason: &str, message: &str) -> Option<Failure> {
+    match reason {
+        "FailedMount" | "FailedAttachVolume" => {
+            Some(Failure::new(Reason::VolumeMountError, format!("A volume cannot be mounted: {message}")))
+        }
+        "FailedCreatePodSandBox" => {
+            Some(Failure::new(Reason::SandboxError, format!("The node cannot make the pod's sandbox: {message}")))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod(state: Value) -> Pod {
+    let mut container = json!({"name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0});
+    container.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+    serde_json::from_value(json!({"metadata": {}, "status": {"containerStatuses": [container]}})).unwrap()
+}
+
+fn waiting(reason: &str) -> Value {
+    json!({"state": {"waiting": {"reason": reason, "message": "words"}}})
+}
+
+#[test]
+fn waiting_reasons_that_mean_failure() {
+    for (kubelet, reason) in [
+        ("ErrImagePull", Reason::ImagePullError),
+        ("ImagePullBackOff", Reason::ImagePullError),
+        ("ErrImageNeverPull", Reason::ImagePullError),
+        ("InvalidImageName", Reason::InvalidImageName),
+        ("CreateContainerConfigError", Reason::ContainerConfigError),
+        ("CreateContainerError", Reason::ContainerStartError),
+        ("RunContainerError", Reason::ContainerStartError),
+        ("CrashLoopBackOff", Reason::CrashLoop),
+    ] {
+        let Start::Failed(failure) = of_pod(&pod(waiting(kubelet)), false) else { panic!("{kubelet} is a failure") };
+        assert_eq!(failure.reason, reason, "{kubelet}");
+    }
+    for fine in ["ContainerCreating", "PodInitializing"] {
+        assert_eq!(of_pod(&pod(waiting(fine)), false), Start::Fine, "{fine}");
+    }
+}
+
+#[test]
+fn the_second_exit_before_ready_is_a_crash_loop() {
+    let ended = json!({"terminated": {"exitCode": 3}});
+    let first = pod(json!({"state": ended}));
+    assert_eq!(of_pod(&first, false), Start::Fine);
+    let second = pod(json!({"state": ended, "restartCount": 1}));
+    let Start::Failed(failure) = of_pod(&second, false) else { panic!("a second exit is a failure") };
+    assert_eq!(failure.reason, Reason::CrashLoop);
+    assert!(failure.message.contains("code 3"), "{}", failure.message);
+    assert_eq!(of_pod(&second, true), Start::Fine);
+    let running = pod(json!({"state": {"running": {}}, "lastState": ended, "restartCount": 1}));
+    assert_eq!(of_pod(&running, false), Start::Fine);
+}
+
+#[test]
+fn a_command_that_cannot_run_fails_at_once() {
+    let state = json!({"state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}}});
+    let Start::Failed(failure) = of_pod(&pod(state), false) else { panic!("it is a failure") };
+    assert_eq!(failure.reason, Reason::ContainerStartError);
+    assert!(failure.message.ends_with("no such file"), "{}", failure.message);
+}
+
+#[test]
+fn unschedulable_says_since_when() {
+    let pod: Pod = serde_json::from_value(json!({"metadata": {}, "status": {"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available", "lastTransitionTime": "2026-01-02T03:04:05Z"}]}}))
+    .unwrap();
+    let Start::Unschedulable { since, failure } = of_pod(&pod, false) else { panic!("it is unschedulable") };
+    assert!(since.is_some());
+    assert_eq!(failure.reason, Reason::Unschedulable);
+}
+
+#[test]
+fn a_refusal_of_an_older_generation_does_not_count() {
+    let deployment = |observed: i64| -> Deployment {
+        serde_json::from_value(json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}))
+        .unwrap()
+    };
+    assert_eq!(of_deployment(&deployment(1)), None);
+    assert_eq!(of_deployment(&deployment(2)).unwrap().reason, Reason::PodsRefused);
+}
+
+#[test]
+fn long_messages_are_cut() {
+    let failure = Failure::new(Reason::CrashLoop, "é".repeat(MAX_MESSAGE + 1));
+    assert_eq!(failure.message.chars().count(), MAX_MESSAGE + 1);
+    assert!(failure.message.ends_with('…'));
+}

@@ -1,0 +1,30 @@
+//! Labels and annotations.
+
+/// Name of the Function that an object belongs to: on Deployments (and in their selectors), pods, Services and
+/// ServiceAccounts. The admission policies confine Rouse's programs to objects that carry it.
+pub const FUNCTION: &str = "rouse.dev/function";
+/// Name of the revision, which is also its Deployment's name: on Deployments (and in their selectors) and pods.
+pub const REVISION: &str = "rouse.dev/revision";
+/// UID of the Function: on Deployments and pods, never in a selector. Tells a re-created Function from the one before.
+pub const FUNCTION_UID: &str = "rouse.dev/function-uid";
+/// Recommended label: which tool manages the object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const MANAGED_BY_ROUSE: &str = "rouse";
+/// Recommended label: name of the application, `rouse` on Rouse's own pods.
+pub const APP_NAME: &str = "app.kubernetes.io/name";
+/// Recommended label: `operator` or `activator` on Rouse's own pods.
+pub const APP_COMPONENT: &str = "app.kubernetes.io/component";
+
+/// Every label and annotation key of ours starts with this; users cannot set one through `spec.pod`.
+pub const PREFIX: &str = "rouse.dev/";
+
+/// Annotation of a Deployment: the shape of the pod template that the operator generates. It changes with the operator,
+/// not with the Function, and is taken over at the next start from zero, never by a rollout.
+pub const TEMPLATE_EPOCH: &str = "rouse.dev/template-epoch";
+/// Annotation of the leader's Lease: `ip:port` of its link server.
+pub const LINK_ADDRESS: &str = "rouse.dev/link-address";
+/// Annotation of the leader's Lease: SHA-256 of its certificate (DER), in lower-case hex.
+pub const LINK_FINGERPRINT: &str = "rouse.dev/link-fingerprint";
+/// Names the first pods to go when a ReplicaSet is lowered (KEP-2255).
+pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";

@@ -1,0 +1,43 @@
+//! Names, ports and fixed durations that more than one program must agree on.
+
+/// API group of `Function` and `Trigger`.
+pub const GROUP: &str = "rouse.dev";
+/// Version of the API.
+pub const VERSION: &str = "v1alpha1";
+/// Name of the one container in a function's pod.
+pub const CONTAINER: &str = "function";
+
+/// Field manager of objects created by POST (see [`OPERATOR_MANAGER`]).
+pub const CREATE_MANAGER: &str = "rouse-create";
+/// Field manager of the operator's server-side applies. It never names `replicas`: a field that a manager applied once
+/// and then leaves out is reset to its default, which for `replicas` is 1.
+pub const OPERATOR_MANAGER: &str = "rouse-operator";
+/// Field manager of the activator's wakes.
+pub const ACTIVATOR_MANAGER: &str = "rouse-activator";
+/// Field manager of the leader's writes to `/scale`.
+pub const AUTOSCALER_MANAGER: &str = "rouse-autoscaler";
+
+/// The activator's data port, in its pods and on its Service's pods.
+pub const ACTIVATOR_PORT: u16 = 8080;
+/// Health and metrics of both programs.
+pub const ADMIN_PORT: u16 = 9090;
+/// The operator's port for the activators' streams.
+pub const LINK_PORT: u16 = 9443;
+
+/// Lease of the operator's leader, in Rouse's own namespace.
+pub const LEASE: &str = "rouse-operator";
+/// Audience of the token with which an activator proves itself to the leader.
+pub const LINK_AUDIENCE: &str = "rouse-link";
+
+/// Seconds a deleted function pod goes on serving before it is told to stop, so that every activator has seen the
+/// deletion by then. It also is the least grace period beyond `requestSeconds`.
+pub const PRE_STOP_SECONDS: i64 = 2;
+
+/// Longest name of a Function: a revision is `NAME-HASH8` and a label value holds 63 characters; the rest is room for
+/// what controllers append to pod names.
+pub const MAX_FUNCTION_NAME: usize = 50;
+
+/// Name of the ServiceAccount made for a function that names none.
+pub fn service_account(function: &str) -> String {
+    format!("rfn-{function}")
+}

@@ -1,0 +1,5 @@
+//! Benches: each measures its rival or its floor in the same run and prints a ratio.
+
+pub mod cold_start;
+pub mod idle;
+pub mod stats;

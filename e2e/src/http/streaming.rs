@@ -1,0 +1,57 @@
+//! Connections for what [`super::Connection`] does not do: bodies that are sent piece by piece, upgrades, HTTP/2.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, channel::Channel};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpStream, time::timeout};
+
+/// A body that is there, or one that is sent piece by piece.
+pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+
+/// A body that is there.
+pub fn whole(content: impl Into<Bytes>) -> Body {
+    Full::new(content.into()).map_err(|never| match never {}).boxed()
+}
+
+/// A body without a declared length, and the end by which it is filled. At most four pieces wait in between.
+pub fn piecewise() -> (http_body_util::channel::Sender<Bytes, std::io::Error>, Body) {
+    let (sender, body) = Channel::new(4);
+    (sender, body.boxed())
+}
+
+/// A TCP connection that sends at once.
+///
+/// # Errors
+/// When nobody accepts it within five seconds.
+pub async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let connecting = timeout(Duration::from_secs(5), TcpStream::connect(address));
+    let stream = connecting.await.map_err(anyhow::Error::from).and_then(|done| Ok(done?));
+    let stream = stream.with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// HTTP/1.1. The connection lives as long as the sender or an upgrade of it.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn http1(address: SocketAddr) -> Result<http1::SendRequest<Body>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(connect(address).await?)).await?;
+    tokio::spawn(connection.with_upgrades());
+    Ok(sender)
+}
+
+/// HTTP/2 with prior knowledge. The connection lives as long as the sender and its clones.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn http2(address: SocketAddr) -> Result<http2::SendRequest<Body>> {
+    let io = TokioIo::new(connect(address).await?);
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}

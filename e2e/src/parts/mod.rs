@@ -1,0 +1,104 @@
+//! The Go parts of a node: Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm.
+//!
+//! Each is a Go module under `e2e/node`, with its versions in `go.mod` and their hashes in `go.sum`.
+//! A built part lies in the cache in a folder named by the hash of all that went into it, so that a
+//! part is built once per machine and version, and never used for another version by mistake.
+
+mod build;
+pub(crate) mod digest;
+
+pub(crate) use digest::hex;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Cache;
+use crate::steps::Steps;
+
+/// One Go module and how it is built.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Its folder under `e2e/node`, and the front of its folder's name in the cache.
+    name: &'static str,
+    /// What the user reads while it is built.
+    label: &'static str,
+    /// The packages: the module's own main, or the `tool` lines of its `go.mod`.
+    packages: &'static str,
+    /// Versions, stamped as upstream's own builds do.
+    versions: &'static [(&'static str, &'static str)],
+}
+
+/// Without these the API server says v0.0.0, and charts that ask for a `kubeVersion` refuse to install.
+const KUBE: Part = Part {
+    name: "kube",
+    label: "Kubernetes v1.36.3 and etcd",
+    packages: ".",
+    versions: &[
+        ("k8s.io/component-base/version.gitVersion", "v1.36.3"),
+        ("k8s.io/component-base/version.gitMajor", "1"),
+        ("k8s.io/component-base/version.gitMinor", "36"),
+        ("k8s.io/component-base/version.gitTreeState", "clean"),
+        ("k8s.io/client-go/pkg/version.gitVersion", "v1.36.3"),
+        ("k8s.io/client-go/pkg/version.gitMajor", "1"),
+        ("k8s.io/client-go/pkg/version.gitMinor", "36"),
+    ],
+};
+
+const RUNTIME: Part = Part {
+    name: "runtime",
+    label: "containerd v2.2.9 and CNI plugins",
+    packages: "tool",
+    versions: &[("github.com/containerd/containerd/v2/version.Version", "v2.2.9")],
+};
+
+const DNS: Part = Part { name: "dns", label: "CoreDNS v1.15.0", packages: ".", versions: &[] };
+
+const HELM: Part = Part {
+    name: "helm",
+    label: "Helm v4.3.1",
+    packages: "tool",
+    versions: &[
+        ("helm.sh/helm/v4/internal/version.version", "v4.3.1"),
+        ("helm.sh/helm/v4/internal/version.gitTreeState", "clean"),
+    ],
+};
+
+/// Where the built programs are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tools {
+    kube: PathBuf,
+    runtime: PathBuf,
+    dns: PathBuf,
+    helm: PathBuf,
+}
+
+impl Tools {
+    /// The built parts, from the cache where they are there. A first build takes about ten minutes on
+    /// two cores; one after another, since each uses all cores.
+    pub(crate) fn build(cache: &Cache, steps: &Steps) -> Result<Self> {
+        let built = |part| build::cached(part, cache, steps);
+        Ok(Self { runtime: built(&RUNTIME)?, kube: built(&KUBE)?, dns: built(&DNS)?, helm: built(&HELM)? })
+    }
+
+    /// The binary that is every Kubernetes component, chosen by its first argument.
+    pub(crate) fn kube(&self) -> PathBuf {
+        self.kube.join("kube")
+    }
+
+    /// containerd, its shim, `ctr` and the CNI plugins.
+    pub(crate) fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// CoreDNS.
+    pub(crate) fn dns(&self) -> PathBuf {
+        self.dns.join("dns")
+    }
+
+    /// Helm.
+    pub(crate) fn helm(&self) -> PathBuf {
+        self.helm.join("helm")
+    }
+}

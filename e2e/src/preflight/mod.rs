@@ -1,0 +1,30 @@
+//! What must be on the machine before a node can start, and how it gets there.
+
+mod go;
+mod packages;
+mod root;
+mod rust;
+
+use anyhow::Result;
+
+use crate::steps::Steps;
+
+pub use packages::{NODE, Package, ensure};
+pub(crate) use packages::{SYSTEM_PATH, find};
+pub use root::is_root;
+pub use rust::TARGET;
+
+/// Everything that `cargo e2e up` needs, checked in the order of how soon it can be mended.
+/// Nothing is started before all of it is there.
+pub fn node(steps: &Steps) -> Result<()> {
+    root::require()?;
+    packages::ensure(steps, NODE)?;
+    go::require()?;
+    rust::ensure_target(steps)
+}
+
+/// What building the images needs. Root is not among it.
+pub fn images(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::IMAGES)?;
+    rust::ensure_target(steps)
+}

@@ -1,0 +1,24 @@
+//! Black-box tests of Rouse on the real node: each in a namespace of its own, all at once.
+
+mod admission;
+mod api;
+mod chart;
+mod cold;
+mod environment;
+mod examples;
+mod failures;
+mod gaps;
+mod grpc;
+mod hold;
+mod identity;
+mod idle;
+mod logs;
+mod modes;
+mod names;
+mod rights;
+mod rollout;
+mod streams;
+mod trigger;
+mod websocket;
+mod wrong;
+mod zero;

@@ -1,0 +1,241 @@
+//! A new image takes over while requests flow, and no request notices.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use crds::{ConditionType, Function, Reason, condition};
+use e2e::{
+    http::{self as client, Answer},
+    record::Record,
+    scene::{APP, APP_2, PATIENCE, Scene, holds, scene, tell, until},
+};
+use http::{Request, header::HOST};
+use http_body_util::Full;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{ResourceExt, api::ListParams};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::logs::Logs;
+
+/// A POST that the application logs under its id.
+async fn post(scene: &Scene, function: &str, path: &str, id: &str) -> Result<Answer> {
+    let request = Request::post(path).header(HOST, scene.host(function)).header("x-id", id);
+    client::send(scene.entry, request.body(Full::new(Bytes::from_static(b"body")))?, PATIENCE).await
+}
+
+fn succeeded(answer: Result<Answer>, what: &str) -> Result<Answer> {
+    let answer = answer.with_context(|| what.to_owned())?;
+    ensure!(answer.status == 200, "{what}: {} {}", answer.status, answer.text());
+    Ok(answer)
+}
+
+/// Every id that was sent must stand in the pods' logs exactly once.
+async fn exactly_once(logs: &Logs, sent: &BTreeSet<String>) -> Result<()> {
+    let count = || {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for line in logs.lines() {
+            if let Some(id) = line.strip_prefix("id=") {
+                *seen.entry(id.to_owned()).or_default() += 1;
+            }
+        }
+        seen
+    };
+    // The last lines are still under way when the last answer is there.
+    let patience = Duration::from_secs(15);
+    let complete = until("each id is in a log", patience, async || {
+        let seen = count();
+        Ok(sent.iter().all(|id| seen.contains_key(id)).then_some(()))
+    });
+    let complete = complete.await;
+    let seen = count();
+    let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    let missing: Vec<_> = sent.iter().filter(|id| !seen.contains_key(*id)).collect();
+    ensure!(twice.is_empty() && missing.is_empty(), "more than once: {twice:?}; never: {missing:?}");
+    complete
+}
+
+/// What one request of the flow came to.
+struct Outcome {
+    id: Option<String>,
+    answer: Result<Answer>,
+    sent: Duration,
+}
+
+#[test]
+fn three_new_images_while_requests_flow() {
+    scene("rollout", async |scene| {
+        let scene = Arc::new(scene);
+        scene.function("app", json!({"scaling": {"minReplicas": 2}, "resources": {"memory": "32Mi"}})).await?;
+        let logs = Logs::follow(&scene, "app");
+        succeeded(scene.get("app", "/").await, "the first request")?;
+        let began = Instant::now();
+        let flow = tokio::spawn(flow(Arc::clone(&scene), Duration::from_secs(60)));
+        // The second change goes back to a revision that is only just being taken away.
+        let changes = [
+            json!({"image": APP_2}),
+            json!({"image": APP}),
+            json!({"image": APP_2, "env": [{"name": "ROUND", "value": "3"}]}),
+        ];
+        for (round, spec) in changes.into_iter().enumerate() {
+            let due = Duration::from_secs(8 + 15 * round as u64);
+            tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+            let before = scene.api::<Function>().get("app").await?.status.unwrap_or_default().revision;
+            scene.change_function("app", spec).await?;
+            let changed = Instant::now();
+            let new = |f: &Function| f.status.as_ref().is_some_and(|s| s.revision != before);
+            scene.function_when("app", "on the new revision", new).await?;
+            tell(format!("change {}: traffic moved after {:?}", round + 1, changed.elapsed()));
+        }
+        let outcomes = flow.await?;
+        let (mut sent, mut versions) = (BTreeSet::new(), Vec::new());
+        for outcome in &outcomes {
+            sent.extend(outcome.id.clone());
+        }
+        let total = outcomes.len();
+        let mut failed = Vec::new();
+        for Outcome { id, answer, sent } in outcomes {
+            match succeeded(answer, &format!("{id:?} at {sent:?}")) {
+                Ok(answer) if id.is_none() => versions.push((sent, answer.text())),
+                Ok(_) => {}
+                Err(error) => failed.push(format!("{error:#}")),
+            }
+        }
+        tell(format!("{total} requests, {} of them with an id, {} failed", sent.len(), failed.len()));
+        ensure!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
+        ensure!(total >= 1100 && sent.len() >= 550, "only {total} requests were sent");
+        exactly_once(&logs, &sent).await?;
+        // By order of sending: 1, then 2, then 1, then 2, and never back in between.
+        versions.sort();
+        let mut order: Vec<String> = versions.into_iter().map(|(_, version)| version).collect();
+        order.dedup();
+        ensure!(order == ["1\n", "2\n", "1\n", "2\n"], "{order:?}");
+        ensure!(scene.get("app", "/env?name=ROUND").await?.text() == "3");
+        let left = until("only the last revision is left", PATIENCE, async || {
+            let all = scene.api::<Deployment>().list(&ListParams::default()).await?.items;
+            Ok((all.len() == 1).then(|| all[0].name_any()))
+        });
+        let left = left.await?;
+        let status = scene.api::<Function>().get("app").await?.status.unwrap_or_default();
+        ensure!(left == status.revision, "{left} is left, but {} serves", status.revision);
+        Ok(())
+    });
+}
+
+/// 20 requests a second, every other one a POST with an id of its own that takes a while.
+async fn flow(scene: Arc<Scene>, duration: Duration) -> Vec<Outcome> {
+    let began = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
+    let mut requests = JoinSet::new();
+    let mut number = 0;
+    while began.elapsed() < duration {
+        tick.tick().await;
+        number += 1;
+        let (scene, sent) = (Arc::clone(&scene), began.elapsed());
+        requests.spawn(async move {
+            if number % 2 == 0 {
+                let answer = scene.get("app", "/version").await;
+                return Outcome { id: None, answer, sent };
+            }
+            let id = format!("{}-{number}", scene.namespace);
+            let answer = post(&scene, "app", "/sleep?ms=150", &id).await;
+            Outcome { id: Some(id), answer, sent }
+        });
+    }
+    requests.join_all().await
+}
+
+#[test]
+fn a_server_that_closes_idle_connections_fails_no_post() {
+    scene("idle", async |scene| {
+        scene.function("idle", json!({"env": [{"name": "IDLE_CLOSE_MS", "value": "2000"}]})).await?;
+        let logs = Logs::follow(&scene, "idle");
+        succeeded(scene.get("idle", "/").await, "the first request")?;
+        let (began, mut sent, mut failed) = (Instant::now(), BTreeSet::new(), Vec::new());
+        while began.elapsed() < Duration::from_secs(300) {
+            // 1.9 to 2.1 s in steps of 1 ms, in an order that visits them all.
+            let pause = 1900 + sent.len() as u64 * 37 % 201;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let id = format!("{}-{}", scene.namespace, sent.len());
+            if let Err(error) = succeeded(post(&scene, "idle", "/echo", &id).await, &format!("{id} after {pause} ms")) {
+                failed.push(format!("{error:#}"));
+            }
+            sent.insert(id);
+        }
+        tell(format!("{} POSTs, {} failed", sent.len(), failed.len()));
+        ensure!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), sent.len(), failed.join("\n"));
+        ensure!(sent.len() >= 140, "only {} were sent", sent.len());
+        exactly_once(&logs, &sent).await
+    });
+}
+
+#[test]
+fn a_revision_that_never_starts_leaves_the_old_one_serving() {
+    scene("never", async |scene| {
+        let spec = json!({"scaling": {"windowSeconds": 600}, "timeouts": {"coldStartSeconds": 5}});
+        let first = scene.function("never", spec).await?.status.unwrap_or_default().revision;
+        ensure!(succeeded(scene.get("never", "/version").await, "before")?.text() == "1\n");
+        scene.change_function("never", json!({"image": "127.0.0.1:1/x:1"})).await?;
+        let began = Instant::now();
+        let said = until("the Function says why", PATIENCE, async || {
+            ensure!(succeeded(scene.get("never", "/version").await, "meanwhile")?.text() == "1\n");
+            let function = scene.api::<Function>().get("never").await?;
+            let conditions = function.status.unwrap_or_default().conditions;
+            let wrong = [Reason::RevisionFailed, Reason::ImagePullError].map(Reason::as_str);
+            let said = conditions.iter().find(|c| wrong.contains(&c.reason.as_str()));
+            Ok(said.map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message)))
+        });
+        let said = said.await?;
+        tell(format!("after {:?}: {said}", began.elapsed()));
+        let function = scene.api::<Function>().get("never").await?;
+        let status = function.status.clone().unwrap_or_default();
+        ensure!(status.revision == first, "{} took over", status.revision);
+        ensure!(
+            condition::is_true(&status.conditions, ConditionType::Ready),
+            "the old one serves, but: {}",
+            json!(status)
+        );
+        scene.change_function("never", json!({"image": APP_2})).await?;
+        let served = until("the corrected image serves", PATIENCE, async || {
+            let answer = succeeded(scene.get("never", "/version").await, "afterwards")?;
+            Ok((answer.text() == "2\n").then_some(()))
+        });
+        served.await?;
+        let clean = |f: &Function| {
+            let conditions = &f.status.as_ref().map(|s| s.conditions.clone()).unwrap_or_default();
+            let ended = [ConditionType::Stalled, ConditionType::Reconciling];
+            holds(f, ConditionType::Ready) && ended.iter().all(|kind| condition::find(conditions, *kind).is_none())
+        };
+        scene.function_when("never", "well again", clean).await?;
+        let gone = until("the failed revision is gone", PATIENCE, async || {
+            let all = scene.api::<Deployment>().list(&ListParams::default()).await?.items;
+            Ok((all.len() == 1).then_some(()))
+        });
+        gone.await
+    });
+}
+
+#[test]
+fn a_new_image_at_zero_starts_nothing() {
+    scene("atzero", async |scene| {
+        let first = scene.function("atzero", json!({})).await?.status.unwrap_or_default().revision;
+        let pods = Record::<Pod>::start(scene.api(), "").await?;
+        let changed = Instant::now();
+        scene.change_function("atzero", json!({"image": APP_2})).await?;
+        let moved = |f: &Function| f.status.as_ref().is_some_and(|s| s.revision != first && !s.revision.is_empty());
+        scene.function_when("atzero", "on the new revision", |f| moved(f) && holds(f, ConditionType::Ready)).await?;
+        tell(format!("switched after {:?}", changed.elapsed()));
+        let old = until("the old revision is gone", PATIENCE, async || {
+            Ok(scene.api::<Deployment>().get_opt(&first).await?.is_none().then_some(()))
+        });
+        old.await?;
+        ensure!(pods.names().is_empty(), "started: {:?}", pods.names());
+        ensure!(succeeded(scene.get("atzero", "/version").await, "from zero")?.text() == "2\n");
+        Ok(())
+    });
+}

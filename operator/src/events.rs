@@ -1,0 +1,111 @@
+//! Kubernetes Events about Functions: what a user reads in `kubectl describe`. Best effort: never waited for, at most 20
+//! a second, and the same thing again only raises the count of the Event that is there.
+
+use std::time::Duration;
+
+use crds::Function;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tokio::{sync::mpsc, time};
+use tracing::debug;
+
+use crate::metrics::{ApiWrite, Metrics};
+
+/// Events that may wait; more are thrown away and counted.
+const WAITING: usize = 256;
+/// Least time between two writes.
+const PACE: Duration = Duration::from_millis(50);
+/// For one write.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Longest note that the API takes, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// Something worth telling the user of a Function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it is bad news.
+    pub warning: bool,
+    /// What happened, as one CamelCase word.
+    pub reason: String,
+    /// What was done about it or led to it, as one CamelCase word.
+    pub action: &'static str,
+    /// For people.
+    pub text: String,
+    /// The revision that it is about. Events about different revisions are not counted together.
+    pub revision: Option<String>,
+}
+
+/// Where to put [`Note`]s. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: mpsc::Sender<(ObjectReference, Event)>,
+    metrics: Metrics,
+}
+
+impl Events {
+    /// The sender, and the task that writes what is sent until every sender is gone.
+    pub fn new(client: Client, instance: &str, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let reporter = Reporter { controller: "rouse-operator".to_owned(), instance: Some(instance.to_owned()) };
+        let write = write(receiver, Recorder::new(client, reporter), metrics.clone());
+        (Self { sender, metrics }, write)
+    }
+
+    /// Sends a note on its way. Never waits.
+    pub fn publish(&self, function: &Function, note: Note) {
+        // Without the version: the same note about a later state of the object is the same note.
+        let about = ObjectReference { resource_version: None, ..function.object_ref(&()) };
+        let secondary = note.revision.map(|revision| ObjectReference {
+            api_version: Some("apps/v1".to_owned()),
+            kind: Some("Deployment".to_owned()),
+            namespace: about.namespace.clone(),
+            name: Some(revision),
+            ..ObjectReference::default()
+        });
+        let event = Event {
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            reason: note.reason,
+            note: Some(cut(note.text)),
+            action: note.action.to_owned(),
+            secondary,
+        };
+        if self.sender.try_send((about, event)).is_err() {
+            self.metrics.events_dropped.inc();
+        }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+async fn write(mut receiver: mpsc::Receiver<(ObjectReference, Event)>, recorder: Recorder, metrics: Metrics) {
+    while let Some((about, event)) = receiver.recv().await {
+        match time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
+            Ok(Ok(())) => metrics.wrote(ApiWrite::Event),
+            Ok(Err(error)) => debug!(%error, reason = event.reason, "An Event could not be written."),
+            Err(_) => debug!(reason = event.reason, "The API server did not take an Event in time."),
+        }
+        time::sleep(PACE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_at_a_character() {
+        let note = cut("é".repeat(MAX_NOTE));
+        assert!(note.len() <= MAX_NOTE && note.ends_with('…'));
+        assert_eq!(cut("short".to_owned()), "short");
+    }
+}

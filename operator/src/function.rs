@@ -1,0 +1,133 @@
+//! The reconciler of Functions.
+
+pub mod apply;
+pub mod backoff;
+pub mod clock;
+pub mod controller;
+pub mod lazy;
+pub mod plan;
+pub mod resolve;
+pub mod rollout;
+pub mod starts;
+pub mod status;
+pub mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{Function, FunctionStatus};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use runtime::client::CallError;
+use tokio::time::Instant;
+
+use crate::context::Context;
+use apply::Stop;
+use rollout::{Rollout, View};
+use starts::Starts;
+use status::Report;
+use validate::Valid;
+
+/// How a pass ended that met no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Everything is as wanted, as far as it can be now. Look again after this time though nothing changes.
+    Done(Option<Duration>),
+    /// The Function waits for its user or for other objects, which may not be watched: look again after a while.
+    Blocked,
+}
+
+/// A pass that is to be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A child could not be read or written.
+    #[error(transparent)]
+    Apply(Stop),
+    /// The status could not be written.
+    #[error("the status could not be written: {0}")]
+    Status(#[from] CallError),
+}
+
+/// One pass over a Function: resolve, validate, plan, apply, status. Level-triggered: it looks at what is there and never
+/// asks why it was called. A calm pass asks the API server nothing.
+///
+/// # Errors
+/// [`Error`] when the API server could not be reached or its state had moved on; what it refuses is a condition.
+pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Error> {
+    if function.metadata.deletion_timestamp.is_some() {
+        return Ok(Pass::Done(None));
+    }
+    let now = Instant::now();
+    let before = function.status.clone().unwrap_or_default();
+    let valid = match validate::function(&function) {
+        Ok(valid) => valid,
+        Err(invalid) => return tell(cx, &function, &before, Report::Invalid(&invalid), Pass::Done(None)).await,
+    };
+    let refs = resolve::references(cx, &function, &[&valid.revision, &before.revision], now);
+    let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
+    let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
+    starts::publish(cx, &valid, &starts, &rollout, &before.revision);
+    let plan = plan::function(&valid, &cx.settings);
+    // Boxed, as children are large and only one pass in many writes any.
+    match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision)).await {
+        Ok(applied) => {
+            let wanted = valid.revision.as_str();
+            let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };
+            let again = [starts.again, patience].into_iter().flatten().min();
+            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
+            tell(cx, &function, &before, report, Pass::Done(again)).await
+        }
+        Err(stop @ (Stop::Taken(_) | Stop::Terminating(_) | Stop::Refused(..))) => {
+            tell(cx, &function, &before, Report::Stopped(&stop), Pass::Blocked).await
+        }
+        Err(stop @ (Stop::Call(..) | Stop::NotLeading)) => Err(Error::Apply(stop)),
+    }
+}
+
+/// Decides how traffic moves; also how long to wait for it if nothing changes.
+fn decide(
+    cx: &Context,
+    valid: &Valid,
+    refs: &resolve::References,
+    starts: &Starts,
+    serving: &str,
+    now: Instant,
+) -> (Rollout, Option<Duration>) {
+    let patience = Duration::from_secs(valid.function.spec.timeouts.cold_start_seconds.max(1).unsigned_abs().into());
+    let mut view = View {
+        wanted: &valid.revision,
+        serving,
+        serving_replicas: refs.deployment(serving).map(|deployment| apply::replicas(deployment)),
+        serving_ready: starts.serving.ready,
+        wanted_ready: starts.wanted.ready,
+        wanted_failure: starts.wanted.failed.as_ref().map(|failed| failed.failure.clone()),
+        waited: Duration::ZERO,
+        patience,
+    };
+    // The clock runs only while a new revision is being brought up.
+    if !matches!(rollout::decide(&view), Rollout::Grow { .. }) {
+        cx.clock.stop(&valid.uid);
+        return (rollout::decide(&view), None);
+    }
+    view.waited = cx.clock.waited(&valid.uid, &valid.revision, starts.wanted.ready, now);
+    (rollout::decide(&view), Some(patience.saturating_sub(view.waited).max(Duration::from_millis(100))))
+}
+
+/// Writes the status that follows, if it is another one.
+async fn tell(
+    cx: &Context,
+    function: &Function,
+    before: &FunctionStatus,
+    report: Report<'_>,
+    pass: Pass,
+) -> Result<Pass, Error> {
+    let (name, namespace) = (function.metadata.name.as_deref(), function.metadata.namespace.as_deref());
+    let url = cx.settings.url(name.unwrap_or_default(), namespace.unwrap_or_default());
+    let after = status::report(function, before, &report, url, &Time(Timestamp::now()));
+    let wait = status::publish(cx, function, before, after, Instant::now()).await?;
+    Ok(match (pass, wait) {
+        (Pass::Done(again), Some(wait)) => Pass::Done(Some(again.map_or(wait, |again| again.min(wait)))),
+        (pass, _) => pass,
+    })
+}

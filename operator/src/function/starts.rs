@@ -1,0 +1,161 @@
+//! How starts of the Function's revisions went: reads readiness and Events, and keeps the verdicts.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use runtime::failure::{Failure, Start, of_pod};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{resolve::References, rollout::Rollout, validate::Valid};
+use crate::{
+    context::Context,
+    failure::{
+        Verdict, events,
+        judge::{self, Failed, Judgement},
+        memory::Remembered,
+    },
+};
+
+/// Most pods of one Function whose Events are read in one pass.
+const EVENT_READS: usize = 4;
+
+/// What is known of one revision's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Started {
+    /// How many of its pods every activator has proved ready; `None` = not known now.
+    pub ready: Option<usize>,
+    /// It failed.
+    pub failed: Option<Failed>,
+}
+
+/// What is known of the starts of a Function's revisions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// Of the serving revision.
+    pub serving: Started,
+    /// Of the wanted one; the same if it serves.
+    pub wanted: Started,
+    /// Look again after this time though nothing changes.
+    pub again: Option<Duration>,
+}
+
+/// Looks at the serving and the wanted revision; reads Events about pods that take too long to start.
+pub async fn look(cx: &Context, valid: &Valid, refs: &References, serving: &str, now: Instant) -> Starts {
+    let memory = remember(cx, valid, refs, now);
+    let mut starts = judged(cx, valid, refs, serving, &memory, now);
+    let unread: Vec<String> = starts.iter().flat_map(|(_, judgement)| judgement.read_events.clone()).collect();
+    if !unread.is_empty() {
+        join_all(unread.iter().take(EVENT_READS).map(|pod| read_events(cx, valid, pod, now))).await;
+        starts = judged(cx, valid, refs, serving, &remember(cx, valid, refs, now), now);
+    }
+    let mut out = Starts::default();
+    for (ready, judgement) in &starts {
+        judgement.again.into_iter().for_each(|wait| judge::sooner(&mut out.again, wait));
+        out.wanted = Started { ready: *ready, failed: judgement.failed.clone() };
+    }
+    out.serving = match starts.into_iter().next() {
+        Some((ready, judgement)) => Started { ready, failed: judgement.failed },
+        None => Started::default(),
+    };
+    // A new revision that failed has failed until the spec asks for another: its pods are gone long before that.
+    let stands = cx.verdicts.of(&valid.uid, &valid.revision).filter(|_| takes_over(valid, serving));
+    if let Some(verdict) = stands.filter(|_| out.wanted.failed.is_none()) {
+        let Verdict { failure, pod_uids, from_events, .. } = verdict;
+        out.wanted.failed = Some(Failed { failure, pod_uids, from_events });
+    }
+    out
+}
+
+/// Whether another revision serves than the one that is wanted.
+fn takes_over(valid: &Valid, serving: &str) -> bool {
+    !serving.is_empty() && serving != valid.revision
+}
+
+/// Makes what this pass found the verdicts on the Function.
+pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, serving: &str) {
+    let verdict = |revision: &str, failed: Failed| Verdict {
+        key: valid.key.clone(),
+        function_uid: valid.uid.clone(),
+        revision: revision.to_owned(),
+        pod_uids: failed.pod_uids,
+        failure: failed.failure,
+        from_events: failed.from_events,
+    };
+    let mut standing = Vec::new();
+    if takes_over(valid, serving) {
+        standing.extend(starts.serving.failed.clone().map(|failed| verdict(serving, failed)));
+    }
+    let timed_out = |failure: &Failure| Failed { failure: failure.clone(), pod_uids: Vec::new(), from_events: false };
+    let wanted = match rollout {
+        Rollout::Failed(failure) => Some(starts.wanted.failed.clone().unwrap_or_else(|| timed_out(failure))),
+        // What kept it from starting beside the old one is over with that.
+        Rollout::Switch => None,
+        Rollout::Steady | Rollout::Grow { .. } => starts.wanted.failed.clone(),
+    };
+    standing.extend(wanted.map(|failed| verdict(&valid.revision, failed)));
+    let known = cx.verdicts.all();
+    for verdict in
+        standing.iter().filter(|v| !known.iter().any(|k| k.revision == v.revision && k.function_uid == v.function_uid))
+    {
+        let Verdict { revision, failure, .. } = verdict;
+        info!(namespace = valid.namespace, revision, reason = %failure.reason, message = failure.message, "A start failed.");
+    }
+    cx.verdicts.replace(&valid.uid, standing);
+}
+
+fn judged(
+    cx: &Context,
+    valid: &Valid,
+    refs: &References,
+    serving: &str,
+    memory: &HashMap<String, Remembered>,
+    now: Instant,
+) -> Vec<(Option<usize>, Judgement)> {
+    let mut revisions = vec![valid.revision.as_str()];
+    if takes_over(valid, serving) {
+        revisions.insert(0, serving);
+    }
+    let of = |revision: &str| {
+        let pods: Vec<&Pod> = refs.pods_of(revision, false).collect();
+        let ready = ready(cx, revision, &pods);
+        let deployment = refs.deployment(revision).map(|deployment| &**deployment);
+        let view = judge::Revision { deployment, pods: &pods, memory, ready };
+        (ready, judge::revision(view, cx.settings.unschedulable, now))
+    };
+    revisions.into_iter().map(of).collect()
+}
+
+fn ready(cx: &Context, revision: &str, pods: &[&Pod]) -> Option<usize> {
+    let uids: Vec<String> = pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+    if uids.is_empty() { Some(0) } else { cx.ready.ready_pods(revision, &uids) }
+}
+
+fn remember(cx: &Context, valid: &Valid, refs: &References, now: Instant) -> HashMap<String, Remembered> {
+    let pods: HashMap<&str, &Pod> = refs
+        .pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| Some((pod.metadata.uid.as_deref()?, &**pod)))
+        .collect();
+    cx.memory.refresh(&valid.uid, pods.keys().copied(), now, |uid, memory| {
+        let Some(pod) = pods.get(uid) else { return };
+        let revision = pod.metadata.labels.as_ref().and_then(|labels| labels.get(crds::labels::REVISION));
+        let ready = || revision.is_some_and(|r| cx.ready.ready_pods(r, &[uid.to_owned()]) == Some(1));
+        memory.ever_ready = memory.ever_ready || ready();
+        let unschedulable = matches!(of_pod(pod, memory.ever_ready), Start::Unschedulable { .. });
+        memory.unschedulable_since = unschedulable.then(|| memory.unschedulable_since.unwrap_or(now));
+    })
+}
+
+async fn read_events(cx: &Context, valid: &Valid, pod: &str, now: Instant) {
+    let said = events::of_pod(&cx.client, &valid.namespace, pod).await;
+    if let Err(error) = &said {
+        warn!(namespace = valid.namespace, function = valid.name, %error, "Events about a pod could not be read.");
+    }
+    cx.memory.read(&valid.uid, pod, said.ok().flatten(), now);
+}
+
+#[cfg(test)]
+mod tests;

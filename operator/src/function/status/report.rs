@@ -1,0 +1,218 @@
+//! The status that follows from a pass. Pure.
+
+use crds::{ConditionType, Function, FunctionStatus, Reason, condition, function::Mode};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use crate::function::{
+    apply::{Applied, Stop},
+    rollout::Rollout,
+    starts::Started,
+    validate::Invalid,
+};
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Report<'a> {
+    /// The spec breaks a rule.
+    Invalid(&'a Invalid),
+    /// A child could not be brought to the plan.
+    Stopped(&'a Stop),
+    /// All children are as planned.
+    Applied {
+        /// What serves.
+        applied: &'a Applied,
+        /// How its start went.
+        serving: &'a Started,
+        /// How the wanted revision comes along.
+        rollout: &'a Rollout,
+        /// The wanted revision.
+        wanted: &'a str,
+    },
+}
+
+/// The status after a pass. `url`: the function's address outside the cluster.
+pub fn report(
+    function: &Function,
+    before: &FunctionStatus,
+    report: &Report<'_>,
+    url: String,
+    now: &Time,
+) -> FunctionStatus {
+    let generation = function.metadata.generation.unwrap_or_default();
+    let mut out =
+        Writer { status: FunctionStatus { observed_generation: generation, ..before.clone() }, generation, now };
+    match report {
+        Report::Invalid(invalid) => out.invalid(invalid),
+        Report::Stopped(stop) => out.stopped(stop),
+        Report::Applied { applied, serving, rollout, wanted } => {
+            out.status.url = url;
+            out.applied(function, before, applied, serving, rollout, wanted);
+        }
+    }
+    out.status
+}
+
+struct Writer<'a> {
+    status: FunctionStatus,
+    generation: i64,
+    now: &'a Time,
+}
+
+impl Writer<'_> {
+    fn set(&mut self, kind: ConditionType, status: bool, reason: Reason, message: impl Into<String>) {
+        condition::set(&mut self.status.conditions, kind, status, reason, message, self.generation, self.now);
+    }
+
+    fn clear(&mut self, kind: ConditionType) {
+        condition::clear(&mut self.status.conditions, kind);
+    }
+
+    /// What an earlier spec said of a revision that serves on stays said.
+    fn not_ready(&mut self, reason: Reason, message: &str) {
+        if self.status.revision.is_empty() {
+            self.set(ConditionType::Ready, false, reason, message);
+        }
+    }
+
+    fn invalid(&mut self, invalid: &Invalid) {
+        self.set(ConditionType::SourceValid, false, Reason::InvalidSpec, invalid.0.as_str());
+        self.not_ready(Reason::InvalidSpec, &invalid.0);
+        self.clear(ConditionType::Reconciling);
+        self.set(ConditionType::Stalled, true, Reason::InvalidSpec, invalid.0.as_str());
+    }
+
+    fn stopped(&mut self, stop: &Stop) {
+        let message = stop.to_string();
+        let (reason, stalled) = match stop {
+            Stop::Taken(_) => (Reason::NameTaken, true),
+            Stop::Refused(..) => (Reason::ApiRefused, true),
+            Stop::Terminating(_) => (Reason::Terminating, false),
+            Stop::Call(..) | Stop::NotLeading => (Reason::Applying, false),
+        };
+        self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
+        let of_service = stop.child().is_some_and(|child| child.kind == "Service");
+        if of_service {
+            self.set(ConditionType::Addressable, false, reason, message.as_str());
+            self.set(ConditionType::Ready, false, reason, message.as_str());
+        } else {
+            if self.status.revision.is_empty() {
+                self.set(ConditionType::WorkloadAvailable, false, reason, message.as_str());
+            }
+            self.not_ready(reason, &message);
+        }
+        let (there, absent) = if stalled {
+            (ConditionType::Stalled, ConditionType::Reconciling)
+        } else {
+            (ConditionType::Reconciling, ConditionType::Stalled)
+        };
+        self.clear(absent);
+        self.set(there, true, reason, message);
+    }
+
+    fn applied(
+        &mut self,
+        function: &Function,
+        before: &FunctionStatus,
+        applied: &Applied,
+        serving: &Started,
+        rollout: &Rollout,
+        wanted: &str,
+    ) {
+        let (name, namespace) = (function.name_any(), function.namespace().unwrap_or_default());
+        self.status.revision.clone_from(&applied.revision);
+        self.status.replicas = applied.replicas;
+        self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
+        let address = format!("http://{name}.{namespace} leads to the activator.");
+        self.set(ConditionType::Addressable, true, Reason::ServiceReady, address);
+        let failure = self.start(before, applied, serving);
+        let ready = serving.ready.unwrap_or(0) > 0;
+        match (applied.replicas > 0, ready) {
+            (true, true) => self.set(ConditionType::Active, true, Reason::Running, "Pods run."),
+            (true, false) => self.set(ConditionType::Active, true, Reason::Starting, "The first pod starts."),
+            (false, _) => self.set(ConditionType::Active, false, Reason::ScaledToZero, "No pod is wanted."),
+        }
+        match failure {
+            _ if function.spec.scaling.mode == Mode::Paused => {
+                self.set(
+                    ConditionType::Ready,
+                    false,
+                    Reason::Paused,
+                    "spec.scaling.mode is Paused: requests are refused.",
+                );
+            }
+            Some((reason, message)) => self.set(ConditionType::Ready, false, reason, message),
+            None if applied.replicas == 0 => {
+                self.set(ConditionType::Ready, true, Reason::ScaledToZero, "The next request starts a pod.");
+            }
+            None => self.set(ConditionType::Ready, true, Reason::Ready, "Requests are served."),
+        }
+        self.rollout(before, applied, rollout, wanted);
+    }
+
+    /// The two conditions that are there only while true. A condition that stays is never taken out and put in again:
+    /// that would make it younger with each pass.
+    fn rollout(&mut self, before: &FunctionStatus, applied: &Applied, rollout: &Rollout, wanted: &str) {
+        if !matches!(rollout, Rollout::Grow { .. }) {
+            self.clear(ConditionType::Reconciling);
+        }
+        if !matches!(rollout, Rollout::Failed(_)) {
+            self.clear(ConditionType::Stalled);
+        }
+        match rollout {
+            Rollout::Steady | Rollout::Switch => {}
+            Rollout::Grow { .. } => {
+                let text = format!(
+                    "Revision {wanted} is brought to the load of {} before it takes the traffic.",
+                    applied.revision
+                );
+                self.set(ConditionType::Reconciling, true, Reason::RollingOut, text);
+            }
+            Rollout::Failed(failure) => {
+                let text = match failure.reason {
+                    Reason::RevisionFailed => failure.message.clone(),
+                    reason => format!("{reason}: {}", failure.message),
+                };
+                let kept = kept(before, ConditionType::Stalled, Reason::RevisionFailed, self.generation);
+                let text =
+                    kept.unwrap_or(format!("Revision {wanted} failed and {} serves on: {text}", applied.revision));
+                self.set(ConditionType::Stalled, true, Reason::RevisionFailed, text);
+            }
+        }
+    }
+
+    /// A start that failed is told until one succeeds, or the spec changes: by the time somebody looks, its pods are gone.
+    fn start(&mut self, before: &FunctionStatus, applied: &Applied, serving: &Started) -> Option<(Reason, String)> {
+        const KIND: ConditionType = ConditionType::WorkloadAvailable;
+        let told = condition::find(&before.conditions, KIND).filter(|c| {
+            let same = before.revision == applied.revision && c.observed_generation == Some(self.generation);
+            same && c.status == "False"
+        });
+        let told = told.and_then(|c| Some((Reason::parse(&c.reason)?, c.message.clone())));
+        let started = serving.ready.unwrap_or(0) > 0;
+        let failure = match &serving.failed {
+            // Kubernetes words one failure in several ways by turns; the first words stand.
+            Some(failed) => match told {
+                Some((reason, words)) if reason == failed.failure.reason => Some((reason, words)),
+                _ => Some((failed.failure.reason, failed.failure.message.clone())),
+            },
+            // What was told of a child that could not be written is over: they all are as planned.
+            None => told.filter(|(reason, _)| !started && !of_writing(*reason)),
+        };
+        match &failure {
+            Some((reason, message)) => self.set(KIND, false, *reason, message.as_str()),
+            None => self.set(KIND, true, Reason::Ready, "No start has failed since the last one that succeeded."),
+        }
+        failure
+    }
+}
+
+/// Reasons of a child that could not be written, not of a start.
+pub(super) fn of_writing(reason: Reason) -> bool {
+    matches!(reason, Reason::ApiRefused | Reason::NameTaken | Reason::Terminating | Reason::Applying)
+}
+
+fn kept(before: &FunctionStatus, kind: ConditionType, reason: Reason, generation: i64) -> Option<String> {
+    let told = condition::find(&before.conditions, kind)?;
+    (told.reason == reason.as_str() && told.observed_generation == Some(generation)).then(|| told.message.clone())
+}

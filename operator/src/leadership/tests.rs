@@ -1,0 +1,193 @@
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+const FIFTEEN: Duration = Duration::from_secs(15);
+
+/// An API server with one Lease. The manager compares the time of day, which a stopped clock does not stop: for it hardly
+/// any time passes in these tests, so nothing expires by its reckoning; only what was waited for has.
+#[derive(Default)]
+struct Api {
+    lease: Option<Value>,
+    version: u64,
+    down: bool,
+    log: Vec<String>,
+}
+
+type Shared = std::sync::Arc<Mutex<Api>>;
+
+fn client(api: &Shared) -> Client {
+    let api = std::sync::Arc::clone(api);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let api = std::sync::Arc::clone(&api);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            if api.lock().unwrap().down {
+                return std::future::pending().await;
+            }
+            let (code, answer) = api.lock().unwrap().answer(&head.method, &body);
+            let bytes = Bytes::from(answer.to_string());
+            Ok::<_, std::convert::Infallible>(Response::builder().status(code).body(Full::new(bytes)).unwrap())
+        }
+    });
+    Client::new(service, "default")
+}
+
+impl Api {
+    fn answer(&mut self, method: &Method, body: &Value) -> (u16, Value) {
+        self.log.push(method.to_string());
+        let missing = (404, json!({"kind": "Status", "code": 404, "reason": "NotFound", "status": "Failure"}));
+        match *method {
+            Method::GET => self.lease.clone().map_or(missing, |lease| (200, lease)),
+            Method::POST => (201, self.put(body.clone())),
+            Method::PATCH => {
+                let Some(mut lease) = self.lease.clone() else { return missing };
+                for (key, value) in body["spec"].as_object().unwrap() {
+                    if value.is_null() {
+                        lease["spec"].as_object_mut().unwrap().remove(key);
+                    } else {
+                        lease["spec"][key] = value.clone();
+                    }
+                }
+                (200, self.put(lease))
+            }
+            _ => panic!("an unexpected request"),
+        }
+    }
+
+    fn put(&mut self, mut lease: Value) -> Value {
+        self.version += 1;
+        lease["metadata"]["resourceVersion"] = json!((1000 + self.version).to_string());
+        if lease["spec"].is_null() {
+            lease["spec"] = json!({});
+        }
+        self.lease = Some(lease.clone());
+        lease
+    }
+
+    fn holder(&self) -> Option<String> {
+        self.lease.as_ref()?["spec"]["holderIdentity"].as_str().map(ToOwned::to_owned)
+    }
+}
+
+fn settings(pod: &str) -> Settings {
+    Settings { namespace: "rouse-system".to_owned(), pod: pod.to_owned(), duration: FIFTEEN }
+}
+
+fn lease(holder: Option<&str>, acquired: u8, renewed: u8, version: u64) -> Lease {
+    let time = |second: u8| format!("2026-11-21T10:00:{second:02}.000000Z");
+    serde_json::from_value(json!({
+        "metadata": {"resourceVersion": version.to_string()},
+        "spec": {"holderIdentity": holder, "acquireTime": time(acquired), "renewTime": time(renewed)},
+    }))
+    .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_rests_on_renewals_that_were_sent_in_time() {
+    let start = Instant::now();
+    let mut seen = Seen::default();
+    assert_eq!(next(true, &seen, FIFTEEN, None, start), None);
+    seen.take(&lease(Some("me"), 1, 1, 40), "me", Some(start));
+    assert_eq!(next(false, &seen, FIFTEEN, None, start), None, "the manager does not say so yet");
+    let first = next(true, &seen, FIFTEEN, None, start);
+    assert_eq!(first, Some((Term { epoch: 40, valid_until: start + FIFTEEN }, 1)));
+    // A look at it extends nothing; a renewal does, from when it was sent; the epoch stays.
+    seen.take(&lease(Some("me"), 1, 1, 41), "me", None);
+    assert_eq!(next(true, &seen, FIFTEEN, first, start), first);
+    let later = start + Duration::from_secs(5);
+    seen.take(&lease(Some("me"), 1, 6, 42), "me", Some(later));
+    let renewed = next(true, &seen, FIFTEEN, first, later);
+    assert_eq!(renewed, Some((Term { epoch: 40, valid_until: later + FIFTEEN }, 1)));
+    // A renewal whose answer was lost and that is only read back.
+    seen.take(&lease(Some("me"), 1, 11, 43), "me", None);
+    assert_eq!(next(true, &seen, FIFTEEN, renewed, later), renewed);
+    // It runs out, whatever the manager says; afterwards it is another term.
+    assert_eq!(next(true, &seen, FIFTEEN, renewed, later + FIFTEEN), None);
+    let back = later + FIFTEEN * 2;
+    seen.take(&lease(Some("me"), 1, 50, 44), "me", Some(back));
+    assert_eq!(next(true, &seen, FIFTEEN, None, back).unwrap().0.epoch, 44);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_term_between_makes_another_epoch() {
+    let start = Instant::now();
+    let mut seen = Seen::default();
+    seen.take(&lease(Some("me"), 1, 1, 40), "me", Some(start));
+    let first = next(true, &seen, FIFTEEN, None, start);
+    seen.take(&lease(Some("other"), 2, 2, 50), "me", None);
+    assert_eq!(next(true, &seen, FIFTEEN, first, start), None);
+    seen.take(&lease(Some("me"), 3, 3, 60), "me", Some(start));
+    assert_eq!(next(true, &seen, FIFTEEN, first, start).unwrap().0.epoch, 60, "also if nobody looked in between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn good_for_leaves_room_for_the_write_and_for_clocks_that_differ() {
+    let valid_until = Instant::now() + Duration::from_secs(10);
+    let (_sender, terms) = watch::channel(Some(Term { epoch: 1, valid_until }));
+    let leadership = Leadership::fixed(terms);
+    assert!(leadership.good_for(Duration::from_secs(9)).is_some());
+    assert!(leadership.good_for(Duration::from_millis(9001)).is_none());
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(leadership.current(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_the_other_takes_over_when_it_lets_go() {
+    let api = Shared::default();
+    let (stop_a, stop_b) = (CancellationToken::new(), CancellationToken::new());
+    let (mut a, task_a) = start(client(&api), settings("a"), stop_a.clone());
+    let first = timeout(FIFTEEN, a.won()).await.unwrap().unwrap();
+    assert!(api.lock().unwrap().holder().unwrap().starts_with("a_"));
+    let (mut b, task_b) = start(client(&api), settings("b"), stop_b.clone());
+    stop_a.cancel();
+    timeout(Duration::from_secs(5), task_a).await.unwrap().unwrap();
+    assert_eq!(a.current(), None);
+    // Well before the Lease would have run out.
+    let second = timeout(Duration::from_secs(8), b.won()).await.unwrap().unwrap();
+    assert!(second.epoch > first.epoch);
+    timeout(Duration::from_secs(1), a.lost(first.epoch)).await.unwrap();
+    stop_b.cancel();
+    timeout(Duration::from_secs(5), task_b).await.unwrap().unwrap();
+    assert_eq!(api.lock().unwrap().holder(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_term_ends_when_the_api_server_is_away_for_too_long() {
+    let api = Shared::default();
+    let stop = CancellationToken::new();
+    let (mut leadership, _task) = start(client(&api), settings("a"), stop);
+    let term = leadership.won().await.unwrap();
+    api.lock().unwrap().down = true;
+    let begun = Instant::now();
+    leadership.lost(term.epoch).await;
+    assert!(begun.elapsed() <= FIFTEEN, "{:?}", begun.elapsed());
+    assert_eq!(leadership.current(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_made_again_with_a_later_epoch() {
+    let api = Shared::default();
+    let stop = CancellationToken::new();
+    let (mut leadership, task) = start(client(&api), settings("a"), stop.clone());
+    let first = leadership.won().await.unwrap();
+    api.lock().unwrap().lease = None;
+    let again = async {
+        leadership.lost(first.epoch).await;
+        leadership.won().await.unwrap()
+    };
+    let second = timeout(Duration::from_secs(30), again).await.unwrap();
+    assert!(second.epoch > first.epoch);
+    stop.cancel();
+    timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+}

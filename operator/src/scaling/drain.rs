@@ -1,0 +1,317 @@
+//! Bringing revisions of one Function to zero without losing a request. Pure.
+//!
+//! Each revision that should go passes through these states; the Function has one order, with the pods of all of them.
+//! ```text
+//!            wanted at 0                  every activator: flag set,           read: the Deployment's
+//!                                         nothing in flight, all fresh         version, still the same picture
+//! (nothing) ─────────────► Draining ──────────────────────────────► Reading ─────────────────────► Writing
+//!     ▲                      │  ▲ ▲                                    │                              │ │
+//!     │  a request came,     │  │ └────────────────────────────────────┘ something changed            │ │
+//!     │  an activator fell   │  └─────────── 409: decide again, under a new order ────────────────────┘ │ done
+//!     │  silent              ▼                                                                          ▼
+//!     └──────────────────────┴────────────────── its pods are gone, or it was raised ──────────────── Lowered
+//! ```
+//! An order is released by being left out. Decision 5 of the design.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use super::{
+    order::{Acks, Order, OrderIds},
+    view::Revision,
+};
+use crate::link::activator::Ack;
+
+mod target;
+
+pub use target::Why;
+use target::{Phase, Target};
+
+/// Failed tries after which the pods are given back for a while.
+const TRIES: u32 = 5;
+/// Pause after a conflict or a failed try, doubled with each.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long the pods are given back after [`TRIES`] failures in a row, doubled with each round up to [`REST_MOST`].
+const REST: Duration = Duration::from_secs(5);
+const REST_MOST: Duration = Duration::from_secs(300);
+
+/// What is wanted of a revision.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal<'a> {
+    /// The revision, as it is.
+    pub revision: &'a Revision,
+    /// Why it should be at zero; `None`: it should not.
+    pub why: Option<Why>,
+}
+
+/// What is to be done for a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read its Deployment from the API server, then call [`Drains::read`].
+    Read,
+    /// Write 0 with this resource version, then call [`Drains::written`].
+    Lower {
+        /// The condition of the write.
+        version: String,
+    },
+    /// Nothing more: this is how it ended.
+    Ended(Why, End),
+}
+
+/// How bringing a revision to zero ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is at zero and its pods are gone.
+    Lowered,
+    /// It is wanted again: nothing was written and its pods are given back.
+    Cancelled,
+    /// It was raised after it had been lowered. What is left of its pods is given back.
+    Raised,
+    /// The Deployment is gone.
+    Gone,
+    /// The API server did not take the write; the pods are given back, and it is tried again later.
+    Refused,
+}
+
+/// The Deployment as the API server has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Resource version.
+    pub version: String,
+    /// Generation.
+    pub generation: i64,
+    /// Replicas that are wanted.
+    pub replicas: i32,
+}
+
+/// How a read or a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is written.
+    Done,
+    /// Somebody else has written meanwhile.
+    Conflict,
+    /// There is no such Deployment.
+    Gone,
+    /// It failed, or nobody knows whether it took place.
+    Failed,
+    /// It was not tried: the lease does not hold long enough.
+    NotNow,
+}
+
+/// Pods are given back after failures.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    rounds: u32,
+}
+
+/// The revisions of one Function that are on their way to zero.
+#[derive(Debug, Default)]
+pub struct Drains {
+    targets: BTreeMap<String, Target>,
+    order: Option<Order>,
+    rests: BTreeMap<String, Rest>,
+    /// The order is to be acknowledged anew.
+    renew: bool,
+}
+
+impl Drains {
+    /// What the activators are told.
+    pub fn order(&self) -> Option<&Order> {
+        self.order.as_ref()
+    }
+
+    /// Whether anything is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// Whether this revision is on its way.
+    pub fn has(&self, revision: &str) -> bool {
+        self.targets.contains_key(revision)
+    }
+
+    /// How many activators have yet to acknowledge the order, while a revision waits for that.
+    pub fn unacknowledged(&self, acks: &Acks) -> Option<usize> {
+        let order = self.order.as_ref()?;
+        let waits = self.targets.values().any(|target| target.phase == Phase::Draining && target.why.drains());
+        let given = |ack: &Option<Ack>| ack.is_some_and(|ack| ack.epoch == acks.epoch && ack.order == order.id);
+        let missing = acks.given.iter().filter(|ack| !given(ack)).count();
+        (waits && (missing > 0 || acks.given.is_empty())).then_some(missing)
+    }
+
+    /// Looks at everything: takes up, gives up, follows what happened, and says what is to be done. It is called on every
+    /// change and now and then, and calling it again changes nothing.
+    pub fn step(&mut self, goals: &[Goal<'_>], acks: &Acks, now: Instant, ids: &mut OrderIds) -> Vec<(String, Step)> {
+        let mut steps = Vec::new();
+        self.targets.retain(|name, target| {
+            let there = goals.iter().any(|goal| goal.revision.name == *name);
+            if !there {
+                steps.push((name.clone(), Step::Ended(target.why, End::Gone)));
+            }
+            there
+        });
+        self.rests.retain(|name, _| goals.iter().any(|goal| goal.revision.name == *name));
+        for goal in goals {
+            if let Some(ended) = self.follow(goal, now) {
+                steps.push((goal.revision.name.clone(), ended));
+            }
+        }
+        self.reorder(ids);
+        let order = self.order.as_ref();
+        for (name, target) in &mut self.targets {
+            if target.phase == Phase::Draining && now >= target.not_before && target.clear(order, acks, now) {
+                target.phase = Phase::Reading(acks.requests());
+                steps.push((name.clone(), Step::Read));
+            }
+        }
+        steps
+    }
+
+    /// The answer to [`Step::Read`]: writes if the picture has not changed since.
+    pub fn read(
+        &mut self,
+        revision: &str,
+        current: Result<Current, Outcome>,
+        acks: &Acks,
+        now: Instant,
+    ) -> Option<Step> {
+        let order = self.order.as_ref();
+        let target = self.targets.get_mut(revision)?;
+        let Phase::Reading(before) = target.phase else { return None };
+        target.phase = Phase::Draining;
+        // Where the picture has changed there is no hurry to look again.
+        target.not_before = now + RETRY;
+        match current {
+            Ok(current) if current.replicas == 0 => {
+                target.phase = Phase::Lowered(current.generation);
+                None
+            }
+            // Raised since it was looked at: decide again.
+            Ok(current) if current.replicas > target.replicas => None,
+            Ok(current) => {
+                let unasked = target.why != Why::Idle || acks.requests() == before;
+                if !unasked || !target.clear(order, acks, now) {
+                    return None;
+                }
+                target.phase = Phase::Writing(current.generation);
+                Some(Step::Lower { version: current.version })
+            }
+            Err(outcome) => self.failed(revision, outcome, now),
+        }
+    }
+
+    /// The answer to [`Step::Lower`].
+    pub fn written(&mut self, revision: &str, outcome: Outcome, now: Instant) -> Option<Step> {
+        let target = self.targets.get_mut(revision)?;
+        let Phase::Writing(generation) = target.phase else { return None };
+        if outcome == Outcome::Done {
+            target.phase = Phase::Lowered(generation + 1);
+            self.rests.remove(revision);
+            return None;
+        }
+        target.phase = Phase::Draining;
+        self.failed(revision, outcome, now)
+    }
+
+    fn failed(&mut self, revision: &str, outcome: Outcome, now: Instant) -> Option<Step> {
+        let target = self.targets.get_mut(revision)?;
+        target.not_before = now + RETRY * 2_u32.saturating_pow(target.tries.min(5));
+        match outcome {
+            Outcome::Done | Outcome::NotNow => None,
+            // What was acknowledged before the conflict is not taken for what is so now.
+            Outcome::Conflict => {
+                target.tries += 1;
+                self.renew = true;
+                None
+            }
+            Outcome::Gone => {
+                let why = target.why;
+                self.targets.remove(revision);
+                Some(Step::Ended(why, End::Gone))
+            }
+            Outcome::Failed => {
+                target.tries += 1;
+                if target.tries < TRIES {
+                    return None;
+                }
+                let why = target.why;
+                let rounds = self.rests.get(revision).map_or(0, |rest| rest.rounds);
+                let pause = (REST * 2_u32.saturating_pow(rounds.min(10))).min(REST_MOST);
+                self.rests.insert(revision.to_owned(), Rest { until: now + pause, rounds: rounds + 1 });
+                self.targets.remove(revision);
+                Some(Step::Ended(why, End::Refused))
+            }
+        }
+    }
+
+    /// Brings one revision's target in line with its goal and with what is seen.
+    fn follow(&mut self, goal: &Goal<'_>, now: Instant) -> Option<Step> {
+        let revision = goal.revision;
+        let Some(target) = self.targets.get_mut(&revision.name) else {
+            let rested = self.rests.get(&revision.name).is_none_or(|rest| now >= rest.until);
+            if let Some(why) = goal.why.filter(|_| revision.replicas > 0 && rested) {
+                self.targets.insert(revision.name.clone(), Target::new(why, revision, now));
+            }
+            return None;
+        };
+        match target.phase {
+            Phase::Writing(_) => None,
+            Phase::Lowered(generation) => {
+                target.pods.retain(|pod| revision.pods.contains(pod) || revision.leaving.contains(pod));
+                // An older generation is the store's lag.
+                let end = if revision.replicas > 0 && revision.generation > generation {
+                    End::Raised
+                } else if revision.replicas == 0 && target.pods.is_empty() {
+                    End::Lowered
+                } else {
+                    return None;
+                };
+                self.end(&revision.name, end)
+            }
+            Phase::Draining | Phase::Reading(_) => match goal.why {
+                None => self.end(&revision.name, End::Cancelled),
+                Some(_) if revision.replicas == 0 => {
+                    // By somebody else, or by a write of ours whose answer was lost.
+                    target.phase = Phase::Lowered(revision.generation);
+                    None
+                }
+                Some(why) => {
+                    if why != target.why {
+                        target.why = why;
+                        target.phase = Phase::Draining;
+                    }
+                    target.pods.clone_from(&revision.pods);
+                    target.replicas = revision.replicas;
+                    target.linger = revision.linger;
+                    None
+                }
+            },
+        }
+    }
+
+    fn end(&mut self, revision: &str, end: End) -> Option<Step> {
+        self.targets.remove(revision).map(|target| Step::Ended(target.why, end))
+    }
+
+    /// One order for all targets: the same as before while its pods are the same, else another.
+    fn reorder(&mut self, ids: &mut OrderIds) {
+        let draining = || self.targets.values().filter(|target| target.why.drains());
+        if draining().next().is_none() {
+            self.order = None;
+            self.renew = false;
+            return;
+        }
+        let pods: BTreeSet<String> = draining().flat_map(|target| target.pods.iter().cloned()).collect();
+        if self.renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+            self.order = Some(Order { id: ids.next(), pods });
+            self.renew = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

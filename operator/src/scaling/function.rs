@@ -1,0 +1,252 @@
+//! What is decided about one Function, from everything that is known of it. Pure.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use scale::{Decision, IdleClock, Seen, Zero, desired, follow};
+
+use super::{
+    drain::{Current, Drains, End, Goal, Outcome, Step, Why},
+    order::{Acks, Order, OrderIds},
+    starts::Starts,
+    view::{Revision, Role, View},
+};
+
+/// A scale-down that is held up for so long is told to the user.
+pub const BLOCKED_AFTER: Duration = Duration::from_secs(10);
+/// A raise that shows no effect is tried again after this long.
+const RAISE_AGAIN: Duration = Duration::from_secs(2);
+
+/// What the activators say of one Function.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// Of its requests; one for each activator that counts.
+    pub seen: Vec<Seen>,
+    /// Of its order.
+    pub acks: Acks,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Read the Deployment, then call [`State::read`].
+    Read {
+        /// The revision.
+        revision: String,
+    },
+    /// Write `/scale`, then call [`State::written`].
+    Write {
+        /// The revision.
+        revision: String,
+        /// Replicas.
+        replicas: i32,
+        /// The condition of the write.
+        version: String,
+    },
+    /// A revision's way to zero is over.
+    Ended {
+        /// The revision.
+        revision: String,
+        /// Why it was to go.
+        why: Why,
+        /// How it ended.
+        end: End,
+    },
+    /// Tell the user that a scale-down is held up, by so many activators of so many.
+    Blocked {
+        /// Activators without whose word nothing is lowered.
+        missing: usize,
+        /// Activators that count.
+        of: usize,
+    },
+}
+
+/// What is remembered of one Function in one term.
+#[derive(Debug, Default)]
+pub struct State {
+    clock: IdleClock,
+    drains: Drains,
+    starts: Starts,
+    raises: BTreeMap<String, Raise>,
+    /// The serving revision and its replicas, when last seen.
+    served: Option<(String, i32)>,
+    blocked: Option<Blocked>,
+    decision: Option<Decision>,
+}
+
+/// A raise that was asked for.
+#[derive(Clone, Debug)]
+struct Raise {
+    version: String,
+    again: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Blocked {
+    since: Instant,
+    /// Before a decision; else between an order and its acknowledgements.
+    undecided: bool,
+    told: bool,
+}
+
+impl State {
+    /// What the activators are to be told.
+    pub fn order(&self) -> Option<&Order> {
+        self.drains.order()
+    }
+
+    /// Whether a scale-down has been held up for [`BLOCKED_AFTER`].
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.is_some_and(|blocked| blocked.told)
+    }
+
+    /// What was decided last about the serving revision.
+    pub fn decision(&self) -> Option<Decision> {
+        self.decision
+    }
+
+    /// Whether time alone can change anything: at zero, with nothing going on, it cannot.
+    pub fn is_awake(&self, view: &View) -> bool {
+        !self.drains.is_empty()
+            || view.policy.floor() > 0
+            || view.revisions.iter().any(|revision| revision.replicas > 0)
+    }
+
+    /// Looks at everything. It is called on every change and now and then, and calling it again changes nothing.
+    pub fn step(&mut self, view: &View, word: &Word, now: Instant, ids: &mut OrderIds) -> Vec<Effect> {
+        self.note_wake(view, now);
+        self.starts.tidy(view.revisions.iter().map(|revision| revision.name.as_str()), now);
+        let idle = self.clock.observe(now, word.seen.iter().copied());
+        let serving = view.serving();
+        self.decision = serving.map(|serving| desired(&view.policy, serving.replicas, serving.failed, &idle));
+
+        let goals: Vec<Goal<'_>> =
+            view.revisions.iter().map(|revision| Goal { revision, why: self.goal(view, revision, now) }).collect();
+        let steps = self.drains.step(&goals, &word.acks, now, ids);
+        let mut effects: Vec<Effect> =
+            steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
+        effects.extend(self.raise(view, now));
+        effects.extend(self.block(word, now));
+        effects
+    }
+
+    /// The answer to [`Effect::Read`].
+    pub fn read(
+        &mut self,
+        revision: &str,
+        current: Result<Current, Outcome>,
+        acks: &Acks,
+        now: Instant,
+    ) -> Option<Effect> {
+        let step = self.drains.read(revision, current, acks, now)?;
+        Some(self.effect(revision.to_owned(), step, now))
+    }
+
+    /// The answer to [`Effect::Write`].
+    pub fn written(&mut self, revision: &str, outcome: Outcome, now: Instant) -> Option<Effect> {
+        if outcome != Outcome::Done {
+            // A raise is decided again with the next version; a write that nobody answered, after a while.
+            if let Some(raise) = self.raises.get_mut(revision) {
+                raise.again = now + RAISE_AGAIN;
+            }
+        }
+        let step = self.drains.written(revision, outcome, now)?;
+        Some(self.effect(revision.to_owned(), step, now))
+    }
+
+    /// A function that was just woken gets its whole window, also where the wake is seen before its cause is told.
+    fn note_wake(&mut self, view: &View, now: Instant) {
+        let serving = view.serving().map(|serving| (serving.name.clone(), serving.replicas));
+        if let (Some((before, 0)), Some((name, replicas))) = (&self.served, &serving)
+            && before == name
+            && *replicas > 0
+        {
+            self.clock.touch(now);
+        }
+        self.served = serving;
+    }
+
+    fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Why> {
+        let failed = revision.failed.then_some(Why::Failed).filter(|_| self.starts.may_lower(&revision.name, now));
+        match revision.role {
+            Role::Serving => match self.decision? {
+                Decision::Zero(Zero::Idle) => Some(Why::Idle),
+                Decision::Zero(Zero::Paused) => Some(Why::Paused),
+                Decision::Zero(Zero::Failed) => failed,
+                Decision::Keep | Decision::Raise(_) | Decision::Blocked(_) => None,
+            },
+            Role::Candidate => failed.or(view.policy.paused.then_some(Why::Paused)),
+            Role::Retired => failed.or(Some(Why::Retired)),
+        }
+    }
+
+    fn effect(&mut self, revision: String, step: Step, now: Instant) -> Effect {
+        match step {
+            Step::Read => Effect::Read { revision },
+            Step::Lower { version } => Effect::Write { revision, replicas: 0, version },
+            Step::Ended(why, end) => {
+                if why == Why::Failed && matches!(end, End::Lowered | End::Raised) {
+                    self.starts.lowered(&revision, now);
+                }
+                Effect::Ended { revision, why, end }
+            }
+        }
+    }
+
+    /// Raises the serving revision to `minReplicas`, and a candidate to the serving one's size. The version that was seen
+    /// is the condition of the write, so a wake that is not seen yet is never undone.
+    fn raise(&mut self, view: &View, now: Instant) -> Vec<Effect> {
+        let size = match (self.decision, view.serving()) {
+            // What is about to go needs no successor at its size.
+            (None | Some(Decision::Zero(_)), _) | (_, None) => 0,
+            (_, Some(serving)) => serving.replicas,
+        };
+        let wanted = |revision: &Revision| match (revision.role, self.decision) {
+            (Role::Serving, Some(Decision::Raise(to))) => Some(to),
+            (Role::Candidate, _) if !view.policy.paused && !revision.failed => follow(revision.replicas, size),
+            _ => None,
+        };
+        let mut effects = Vec::new();
+        let mut raises = BTreeMap::new();
+        for revision in &view.revisions {
+            let free = !self.drains.has(&revision.name) && self.starts.may_raise(&revision.name, now);
+            let Some(replicas) = wanted(revision).filter(|_| free) else { continue };
+            let asked = self.raises.get(&revision.name);
+            if let Some(asked) = asked.filter(|asked| asked.version == revision.version && now < asked.again) {
+                raises.insert(revision.name.clone(), asked.clone());
+                continue;
+            }
+            let raise = Raise { version: revision.version.clone(), again: now + RAISE_AGAIN };
+            raises.insert(revision.name.clone(), raise);
+            let version = revision.version.clone();
+            effects.push(Effect::Write { revision: revision.name.clone(), replicas, version });
+        }
+        self.raises = raises;
+        effects
+    }
+
+    /// Whether a scale-down is held up by activators that say nothing, and whether to tell.
+    fn block(&mut self, word: &Word, now: Instant) -> Option<Effect> {
+        let silent = word.seen.iter().filter(|seen| matches!(seen, Seen::Unknown)).count();
+        let waiting = self.drains.unacknowledged(&word.acks);
+        let undecided = matches!(self.decision, Some(Decision::Blocked(_)));
+        let missing = if undecided { Some(silent) } else { waiting.map(|waiting| waiting.max(silent)) };
+        let Some(missing) = missing else {
+            self.blocked = None;
+            return None;
+        };
+        // An order that has just been given is no continuation of what held up the decision.
+        let before = self.blocked.filter(|blocked| blocked.undecided == undecided);
+        let blocked = self.blocked.insert(before.unwrap_or(Blocked { since: now, undecided, told: false }));
+        if blocked.told || now.saturating_duration_since(blocked.since) < BLOCKED_AFTER {
+            return None;
+        }
+        blocked.told = true;
+        Some(Effect::Blocked { missing, of: word.seen.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

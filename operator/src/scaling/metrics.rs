@@ -1,0 +1,126 @@
+//! What is counted of scaling.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::drain::{End, Outcome, Why};
+use crate::link;
+
+/// Which way a write goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Direction {
+    Up,
+    Zero,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum WriteResult {
+    Done,
+    Conflict,
+    Gone,
+    Failed,
+    NoLease,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    direction: Direction,
+    result: WriteResult,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Reason {
+    Idle,
+    Paused,
+    Retired,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum DrainResult {
+    Lowered,
+    Cancelled,
+    Raised,
+    Gone,
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DrainLabels {
+    reason: Reason,
+    result: DrainResult,
+}
+
+/// The metrics of scaling and of the link. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// The link's.
+    pub link: link::Metrics,
+    /// Functions with an order to drain.
+    pub draining: Gauge,
+    /// Drains that every activator has acknowledged, with nothing left in flight.
+    pub acknowledged: Counter,
+    /// Functions that would be lowered if every activator were heard.
+    pub blocked: Gauge,
+    writes: Family<WriteLabels, Counter>,
+    drains: Family<DrainLabels, Counter>,
+}
+
+impl Metrics {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self { link: link::Metrics::register(registry), ..Self::default() };
+        registry.register("rouse_functions_draining", "Functions with an order to drain", this.draining.clone());
+        registry.register(
+            "rouse_drains_acknowledged",
+            "Drains that every activator has acknowledged as empty",
+            this.acknowledged.clone(),
+        );
+        registry.register(
+            "rouse_scale_downs_blocked",
+            "Functions that would be lowered if every activator were heard",
+            this.blocked.clone(),
+        );
+        registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
+        registry.register(
+            "rouse_drains",
+            "Revisions brought to zero, or not, by reason and result",
+            this.drains.clone(),
+        );
+        this
+    }
+
+    /// Counts a write.
+    pub(super) fn wrote(&self, replicas: i32, outcome: Outcome) {
+        let direction = if replicas == 0 { Direction::Zero } else { Direction::Up };
+        let result = match outcome {
+            Outcome::Done => WriteResult::Done,
+            Outcome::Conflict => WriteResult::Conflict,
+            Outcome::Gone => WriteResult::Gone,
+            Outcome::Failed => WriteResult::Failed,
+            Outcome::NotNow => WriteResult::NoLease,
+        };
+        self.writes.get_or_create(&WriteLabels { direction, result }).inc();
+    }
+
+    /// Counts how a revision's way to zero ended.
+    pub(super) fn ended(&self, why: Why, end: End) {
+        let reason = match why {
+            Why::Idle => Reason::Idle,
+            Why::Paused => Reason::Paused,
+            Why::Retired => Reason::Retired,
+            Why::Failed => Reason::Failed,
+        };
+        let result = match end {
+            End::Lowered => DrainResult::Lowered,
+            End::Cancelled => DrainResult::Cancelled,
+            End::Raised => DrainResult::Raised,
+            End::Gone => DrainResult::Gone,
+            End::Refused => DrainResult::Refused,
+        };
+        self.drains.get_or_create(&DrainLabels { reason, result }).inc();
+    }
+}

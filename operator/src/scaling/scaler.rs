@@ -1,0 +1,294 @@
+//! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use link::HEARTBEAT;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{debug, info, warn};
+
+use super::{
+    Context,
+    drain::{Current, End, Outcome, Why},
+    function::{Effect, State, Word},
+    known::Known,
+    ledger::Ledger,
+    order::{Acks, OrderIds},
+    view::View,
+    write,
+};
+use crate::{events::Note, link::Board, stores::Key};
+
+/// Reads and writes at once; more wait for the next look.
+const CALLS: usize = 32;
+
+/// A read or a write has ended.
+struct Answer {
+    key: Key,
+    uid: String,
+    revision: String,
+    what: Answered,
+}
+
+enum Answered {
+    Read(Result<Current, Outcome>),
+    Wrote { replicas: i32, outcome: Outcome },
+}
+
+/// One Function that is looked after.
+struct Tended {
+    uid: String,
+    state: State,
+}
+
+/// The scaler of one term.
+pub struct Scaler {
+    cx: Arc<Context>,
+    epoch: u64,
+    board: Arc<Board>,
+    ledger: Ledger,
+    known: Known,
+    ids: OrderIds,
+    functions: HashMap<Key, Tended>,
+    keys: HashMap<String, Key>,
+    /// Those about which time alone can change something.
+    awake: HashSet<Key>,
+    /// Those that had to wait because too many calls were open.
+    waiting: VecDeque<(Key, Effect)>,
+    calls: JoinSet<Answer>,
+}
+
+impl Scaler {
+    /// Knows nothing yet.
+    pub fn new(cx: Arc<Context>, epoch: u64, board: Arc<Board>, ledger: Ledger) -> Self {
+        Self {
+            cx,
+            epoch,
+            board,
+            ledger,
+            known: Known::default(),
+            ids: OrderIds::default(),
+            functions: HashMap::new(),
+            keys: HashMap::new(),
+            awake: HashSet::new(),
+            waiting: VecDeque::new(),
+            calls: JoinSet::new(),
+        }
+    }
+
+    /// Scales for ever. Dropping it stops every read and write.
+    pub async fn run(mut self) {
+        let cx = Arc::clone(&self.cx);
+        let board = Arc::clone(&self.board);
+        let changes = cx.handle.changes(&cx.stores);
+        let mut verdicts = cx.verdicts.changed();
+        let mut second = interval(HEARTBEAT);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.count_activators();
+        self.ledger.set_failures(&cx.verdicts.all());
+        for function in cx.stores.functions.state() {
+            self.look(&Key::from_obj(&*function));
+        }
+        loop {
+            tokio::select! {
+                biased;
+                Some(answer) = self.calls.join_next() => {
+                    if let Ok(answer) = answer {
+                        self.answer(answer);
+                    }
+                }
+                functions = board.touched() => {
+                    let keys: Vec<Key> = functions.iter().filter_map(|uid| self.keys.get(uid).cloned()).collect();
+                    self.look_at(keys);
+                }
+                keys = changes.take() => self.look_at(keys),
+                functions = board.readiness() => {
+                    let changed = cx.handle.changed();
+                    functions.iter().filter_map(|uid| self.keys.get(uid)).for_each(|key| changed.add(key.clone()));
+                }
+                Ok(()) = verdicts.changed() => {
+                    verdicts.mark_unchanged();
+                    let standing = cx.verdicts.all();
+                    self.ledger.set_failures(&standing);
+                    // Those with a verdict now, and those awake, which had one until now.
+                    let keys: HashSet<Key> = standing.into_iter().map(|verdict| verdict.key).collect();
+                    self.look_at(keys.into_iter().chain(self.awake.clone()).collect::<HashSet<_>>());
+                }
+                _ = second.tick() => self.tick(),
+            }
+            self.ledger.publish();
+        }
+    }
+
+    /// Once a second: everything that time alone can change.
+    fn tick(&mut self) {
+        self.count_activators();
+        self.look_at(self.awake.clone());
+        self.board.forget_acks(&self.ledger.ordered());
+        self.ledger.renew();
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let metrics = &self.cx.metrics;
+        metrics.draining.set(count(self.ledger.ordered().len()));
+        metrics.blocked.set(count(self.functions.values().filter(|function| function.state.is_blocked()).count()));
+        let heads = self.board.roster().heads(now());
+        metrics.link.known.set(count(heads.known));
+        metrics.link.unknown.set(count(heads.unknown));
+    }
+
+    fn count_activators(&mut self) {
+        let counting = self.known.counting(&self.cx.stores.activators.state(), now());
+        self.board.set_counting(counting);
+    }
+
+    fn look_at(&mut self, keys: impl IntoIterator<Item = Key>) {
+        for key in keys {
+            self.look(&key);
+        }
+    }
+
+    /// Decides about one Function, and does it.
+    fn look(&mut self, key: &Key) {
+        let Some(view) = self.view(key) else {
+            self.forget(key);
+            return;
+        };
+        if self.functions.get(key).is_some_and(|tended| tended.uid != view.uid) {
+            self.forget(key);
+        }
+        self.keys.insert(view.uid.clone(), key.clone());
+        let word = self.word(&view.uid);
+        let tended = self
+            .functions
+            .entry(key.clone())
+            .or_insert_with(|| Tended { uid: view.uid.clone(), state: State::default() });
+        let before = tended.state.decision();
+        let effects = tended.state.step(&view, &word, now(), &mut self.ids);
+        if tended.state.decision() != before {
+            debug!(function = %key, decision = ?tended.state.decision(), seen = ?word.seen, "Another decision.");
+        }
+        if tended.state.is_awake(&view) {
+            self.awake.insert(key.clone());
+        } else {
+            self.awake.remove(key);
+        }
+        self.ledger.set(&view.uid, tended.state.order());
+        for effect in effects {
+            self.carry_out(key, effect);
+        }
+    }
+
+    fn view(&self, key: &Key) -> Option<View> {
+        let verdicts = &self.cx.verdicts;
+        let board = &self.board;
+        let ready =
+            |pods: &std::collections::BTreeSet<String>| board.roster().any_ready(pods.iter().map(String::as_str));
+        View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready)
+    }
+
+    fn word(&self, uid: &str) -> Word {
+        let now = now();
+        let roster = self.board.roster();
+        Word { seen: roster.seen(uid, now), acks: Acks { epoch: self.epoch, given: roster.acks(uid, now) } }
+    }
+
+    /// It is gone: its order with it.
+    fn forget(&mut self, key: &Key) {
+        if let Some(tended) = self.functions.remove(key) {
+            self.keys.remove(&tended.uid);
+            self.ledger.set(&tended.uid, None);
+        }
+        self.awake.remove(key);
+    }
+
+    fn carry_out(&mut self, key: &Key, effect: Effect) {
+        match effect {
+            // Never a write of 0: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Read { .. } | Effect::Write { replicas: 1.., .. } if self.calls.len() >= CALLS => {
+                self.waiting.push_back((key.clone(), effect));
+            }
+            Effect::Read { revision } => {
+                info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
+                self.cx.metrics.acknowledged.inc();
+                self.call(key, revision, |client, namespace, revision| async move {
+                    Answered::Read(write::read(client, &namespace, &revision).await)
+                });
+            }
+            Effect::Write { revision, replicas, version } => {
+                let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+                self.call(key, revision, move |client, namespace, revision| async move {
+                    let name = (namespace.as_str(), revision.as_str());
+                    let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
+                    Answered::Wrote { replicas, outcome }
+                });
+            }
+            Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
+            Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
+        }
+    }
+
+    fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
+    where
+        F: Future<Output = Answered> + Send + 'static,
+    {
+        let Some(uid) = self.functions.get(key).map(|tended| tended.uid.clone()) else { return };
+        let namespace = key.namespace.clone().unwrap_or_default();
+        let what = call(self.cx.client.clone(), namespace, revision.clone());
+        let key = key.clone();
+        self.calls.spawn(async move { Answer { key, uid, revision, what: what.await } });
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Answer { key, uid, revision, what } = answer;
+        // The answer is judged by what is so now, not by what was when the call was made.
+        self.look(&key);
+        let acks = self.word(&uid).acks;
+        let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
+            Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
+            Answered::Wrote { replicas, outcome } => {
+                self.cx.metrics.wrote(replicas, outcome);
+                info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
+                tended.state.written(&revision, outcome, now())
+            }
+        });
+        if let Some(effect) = effect {
+            self.carry_out(&key, effect);
+        }
+        self.look(&key);
+        while self.calls.len() < CALLS
+            && let Some((key, effect)) = self.waiting.pop_front()
+        {
+            self.carry_out(&key, effect);
+        }
+    }
+
+    fn ended(&self, key: &Key, revision: &str, why: Why, end: End) {
+        self.cx.metrics.ended(why, end);
+        match end {
+            End::Refused => {
+                warn!(function = %key, revision, ?why, "The revision could not be lowered; its pods are given back.")
+            }
+            _ => info!(function = %key, revision, ?why, ?end, "The way of a revision to zero is over."),
+        }
+    }
+
+    fn tell_blocked(&self, key: &Key, missing: usize, of: usize) {
+        warn!(function = %key, missing, of, "A scale-down waits for activators that say nothing.");
+        let Some(function) = self.cx.stores.function(key) else { return };
+        let text = match of {
+            0 => "Pods that should stop are kept: there is no activator.".to_owned(),
+            _ => format!("Pods that should stop are kept: {missing} of {of} activators are not heard."),
+        };
+        let note =
+            Note { warning: true, reason: "ScaleDownBlocked".to_owned(), action: "ScaleDown", text, revision: None };
+        self.cx.events.publish(&function, note);
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

@@ -1,0 +1,160 @@
+//! A Function with its revisions and their pods, as scaling sees them: plain values, read from the stores.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crds::{Function, function::Mode, labels, revision};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::ResourceExt;
+use scale::Policy;
+
+use crate::{
+    failure::Verdict,
+    stores::{Key, Stores},
+};
+
+/// What a revision is to its Function now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Traffic goes there.
+    Serving,
+    /// The spec asks for it, and it does not serve yet.
+    Candidate,
+    /// Neither: it goes.
+    Retired,
+}
+
+/// One revision: a Deployment and its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Name of the revision and of the Deployment.
+    pub name: String,
+    /// What it is now.
+    pub role: Role,
+    /// Replicas that are wanted of it.
+    pub replicas: i32,
+    /// Generation of the Deployment: one more with each change of its spec.
+    pub generation: i64,
+    /// Resource version of the Deployment.
+    pub version: String,
+    /// How long a drain waits for requests in flight: the longest request, or the pods' grace period if that is longer.
+    pub linger: Duration,
+    /// Its start failed, and it has no pod that could be serving.
+    pub failed: bool,
+    /// UIDs of its pods that stay, ready or not.
+    pub pods: BTreeSet<String>,
+    /// UIDs of its pods that are being deleted.
+    pub leaving: BTreeSet<String>,
+}
+
+/// One Function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Namespace and name.
+    pub key: Key,
+    /// Its UID.
+    pub uid: String,
+    /// What the spec says of its size.
+    pub policy: Policy,
+    /// Its revisions, in order of their names.
+    pub revisions: Vec<Revision>,
+}
+
+impl View {
+    /// Reads the Function's state from the stores. `None`: it does not exist, or is being deleted, and then nothing is
+    /// decided about it. `verdict`: of a revision (UID of the Function, name); `ready`: whether any activator has one of
+    /// the pods (UIDs) for ready.
+    pub fn read(
+        stores: &Stores,
+        key: &Key,
+        verdict: impl Fn(&str, &str) -> Option<Verdict>,
+        ready: impl Fn(&BTreeSet<String>) -> bool,
+    ) -> Option<Self> {
+        let function = stores.function(key).filter(|function| function.metadata.deletion_timestamp.is_none())?;
+        let uid = function.uid()?;
+        let pods: Vec<_> = stores.pods.of(key).into_iter().filter(|pod| belongs(&**pod, &uid)).collect();
+        let mut revisions: Vec<Revision> = stores
+            .deployments
+            .of(key)
+            .iter()
+            .filter(|deployment| belongs(&***deployment, &uid) && deployment.metadata.deletion_timestamp.is_none())
+            .filter_map(|deployment| revision_of(&function, deployment, &pods))
+            .collect();
+        revisions.sort_by(|a, b| a.name.cmp(&b.name));
+        for revision in &mut revisions {
+            let verdict = verdict(&uid, &revision.name);
+            revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
+        }
+        let scaling = &function.spec.scaling;
+        let policy = Policy {
+            paused: scaling.mode == Mode::Paused,
+            min: scaling.min_replicas,
+            max: scaling.max_replicas,
+            window: seconds(scaling.window_seconds),
+        };
+        Some(Self { key: key.clone(), uid, policy, revisions })
+    }
+
+    /// The revision that serves.
+    pub fn serving(&self) -> Option<&Revision> {
+        self.revisions.iter().find(|revision| revision.role == Role::Serving)
+    }
+}
+
+/// Whether a verdict is about the revision as it is. A candidate gets no traffic, so it may fail as a whole with some of
+/// its pods ready, and stays at zero for as long as its verdict stands.
+fn concerns(verdict: &Verdict, revision: &Revision, ready: impl Fn(&BTreeSet<String>) -> bool) -> bool {
+    let about =
+        |pods: &BTreeSet<String>| verdict.pod_uids.is_empty() || verdict.pod_uids.iter().any(|pod| pods.contains(pod));
+    revision.role == Role::Candidate || (about(&revision.pods) && !ready(&revision.pods))
+}
+
+fn belongs(object: &impl ResourceExt, uid: &str) -> bool {
+    object.labels().get(labels::FUNCTION_UID).is_some_and(|of| of == uid)
+}
+
+fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::Arc<Pod>]) -> Option<Revision> {
+    let name = deployment.name_any();
+    if deployment.labels().get(labels::REVISION) != Some(&name) {
+        return None;
+    }
+    let serving = function.status.as_ref().map(|status| status.revision.as_str()).unwrap_or_default();
+    let role = if name == serving {
+        Role::Serving
+    } else if name == revision::name(&function.name_any(), &function.spec) {
+        Role::Candidate
+    } else {
+        Role::Retired
+    };
+    let spec = deployment.spec.as_ref()?;
+    let grace = spec.template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds).unwrap_or_default();
+    let grace = Duration::from_secs(grace.max(0).unsigned_abs());
+    let mut revision = Revision {
+        role,
+        replicas: spec.replicas.unwrap_or(1),
+        generation: deployment.metadata.generation.unwrap_or_default(),
+        version: deployment.resource_version()?,
+        linger: grace.max(seconds(function.spec.timeouts.request_seconds)),
+        failed: false,
+        pods: BTreeSet::new(),
+        leaving: BTreeSet::new(),
+        name,
+    };
+    for pod in pods.iter().filter(|pod| pod.labels().get(labels::REVISION) == Some(&revision.name)) {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let Some(uid) = pod.uid().filter(|_| !matches!(phase, "Succeeded" | "Failed")) else { continue };
+        let leaves = pod.metadata.deletion_timestamp.is_some();
+        if leaves {
+            revision.leaving.insert(uid)
+        } else {
+            revision.pods.insert(uid)
+        };
+    }
+    Some(revision)
+}
+
+fn seconds(seconds: i32) -> Duration {
+    Duration::from_secs(seconds.max(0).unsigned_abs().into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Objects for tests.
+
+use std::sync::Arc;
+
+use crds::{Function, labels};
+use serde_json::{Value, json};
+
+use crate::function::validate::{self, Valid};
+
+/// UID of the Function of [`function`].
+pub(crate) const UID: &str = "11111111-0000-0000-0000-000000000000";
+
+/// A Function `hello` in namespace `shop`, as the API server has it; `spec` is merged into a minimal one.
+pub(crate) fn function(spec: Value) -> Value {
+    let mut base = json!({
+        "apiVersion": "rouse.dev/v1alpha1", "kind": "Function",
+        "metadata": {"name": "hello", "namespace": "shop", "uid": UID, "generation": 1, "resourceVersion": "1"},
+        "spec": {"image": "registry.example/hello:1"},
+    });
+    merge(&mut base["spec"], &spec);
+    base
+}
+
+/// The same, checked.
+pub(crate) fn valid(spec: Value) -> Valid {
+    let function: Function = serde_json::from_value(function(spec)).unwrap();
+    validate::function(&Arc::new(function)).unwrap()
+}
+
+/// A pod of a revision of that Function, running.
+pub(crate) fn pod(revision: &str, uid: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": uid, "namespace": "shop", "uid": uid, "resourceVersion": "1",
+            "labels": {labels::FUNCTION: "hello", labels::REVISION: revision, labels::FUNCTION_UID: UID},
+        },
+        "status": {
+            "phase": "Running", "podIP": "10.0.0.1",
+            "conditions": [{"type": "PodScheduled", "status": "True"}],
+            "containerStatuses": [container(json!({"running": {}}))],
+        },
+    })
+}
+
+/// The status of a function's container in that state.
+pub(crate) fn container(state: Value) -> Value {
+    json!({"name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+}
+
+/// JSON merge patch (RFC 7396), with nulls kept out.
+pub(crate) fn merge(base: &mut Value, patch: &Value) {
+    match (base.as_object_mut(), patch.as_object()) {
+        (Some(base), Some(patch)) => {
+            for (key, value) in patch {
+                match value {
+                    Value::Null => _ = base.remove(key),
+                    value => merge(base.entry(key.clone()).or_insert(Value::Null), value),
+                }
+            }
+        }
+        _ => *base = patch.clone(),
+    }
+}
