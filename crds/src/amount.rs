@@ -29,7 +29,8 @@ impl Amount {
     /// [`NotAnAmount`] when the text does not follow the grammar or does not fit.
     pub fn milli(&self) -> Result<i128, NotAnAmount> {
         let fail = || NotAnAmount(self.0.clone());
-        let split = self.0.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(self.0.len());
+        let split =
+            self.0.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(self.0.len());
         let (number, suffix) = self.0.split_at(split);
         let value: f64 = number.parse().map_err(|_| fail())?;
         let scale: f64 = match suffix {

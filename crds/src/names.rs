@@ -6,6 +6,11 @@ pub const GROUP: &str = "rouse.dev";
 pub const VERSION: &str = "v1alpha1";
 /// Name of the one container in a function's pod.
 pub const CONTAINER: &str = "function";
+/// Name of that container's port where the program speaks HTTP/1.1.
+pub const PORT_HTTP1: &str = "http1";
+/// Name of that container's port where it speaks HTTP/2 without TLS. The activator goes by the pod, not by the Function,
+/// whose spec may already be the next revision's.
+pub const PORT_H2C: &str = "h2c";
 
 /// Field manager of objects created by POST (see [`OPERATOR_MANAGER`]).
 pub const CREATE_MANAGER: &str = "rouse-create";

@@ -38,7 +38,8 @@ pub fn normalise(authority: &str) -> Option<String> {
         None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    let fine = !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let fine =
+        !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     fine.then(|| host.to_ascii_lowercase())
 }
 
@@ -121,7 +122,8 @@ pub fn judge<'a>(claims: impl IntoIterator<Item = &'a Claim>, domains: &Domains)
             verdicts.insert(claim.key.clone(), Verdict::HostReserved(host.clone()));
             continue;
         }
-        let methods = if claim.methods.is_empty() { vec![None] } else { claim.methods.iter().copied().map(Some).collect() };
+        let methods =
+            if claim.methods.is_empty() { vec![None] } else { claim.methods.iter().copied().map(Some).collect() };
         let path = canonical(&claim.path);
         let routes: Vec<Route<'a>> =
             hosts.iter().flat_map(|host| methods.iter().map(move |method| (host.clone(), path, *method))).collect();
@@ -171,7 +173,8 @@ mod tests {
             assert_eq!(d.classify(host), Host::Function { name: "hello", namespace: "shop" }, "{host}");
         }
         assert_eq!(d.classify("hello"), Host::Bare("hello"));
-        for host in ["api.example.com", "a.hello.shop.localhost", "hello.localhost", "x.svc", "a.b.c.svc.cluster.local"] {
+        for host in ["api.example.com", "a.hello.shop.localhost", "hello.localhost", "x.svc", "a.b.c.svc.cluster.local"]
+        {
             let seen = d.classify(host);
             assert!(!matches!(seen, Host::Bare(_)), "{host}: {seen:?}");
         }

@@ -78,7 +78,8 @@ pub fn trigger() -> Result<Value, String> {
 
 fn complete(crd: serde_json::Result<Value>, rules: &[Rule], columns: Value) -> Result<Value, String> {
     let mut crd = crd.map_err(|e| e.to_string())?;
-    let version = crd.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut).ok_or("a CRD without a version")?;
+    let version =
+        crd.pointer_mut("/spec/versions/0").and_then(Value::as_object_mut).ok_or("a CRD without a version")?;
     version.insert("additionalPrinterColumns".to_owned(), columns);
     let root = version
         .get_mut("schema")
@@ -144,7 +145,9 @@ fn at<'a>(root: &'a mut Map<String, Value>, path: &str) -> Option<&'a mut Map<St
 fn children(node: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
     node.iter_mut().flat_map(|(key, value)| -> Vec<&mut Map<String, Value>> {
         match key.as_str() {
-            "properties" => value.as_object_mut().into_iter().flatten().filter_map(|(_, v)| v.as_object_mut()).collect(),
+            "properties" => {
+                value.as_object_mut().into_iter().flatten().filter_map(|(_, v)| v.as_object_mut()).collect()
+            }
             "items" | "additionalProperties" => value.as_object_mut().into_iter().collect(),
             _ => Vec::new(),
         }
@@ -166,7 +169,11 @@ fn tidy(node: &mut Map<String, Value>) {
     }
     // A `oneOf` of constants, which schemars makes of documented enums, is not structural: the API server wants `enum`.
     if let Some(Value::Array(variants)) = node.get("oneOf") {
-        let values: Vec<Value> = variants.iter().filter_map(|v| v.get("const").or_else(|| v.get("enum").and_then(|e| e.get(0)))).cloned().collect();
+        let values: Vec<Value> = variants
+            .iter()
+            .filter_map(|v| v.get("const").or_else(|| v.get("enum").and_then(|e| e.get(0))))
+            .cloned()
+            .collect();
         if values.len() == variants.len() {
             node.remove("oneOf");
             node.insert("type".to_owned(), json!("string"));

@@ -1,5 +1,7 @@
 //! The conventions that our API keeps, held against the generated CRDs.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests are tests.
+
 use std::{fs, path::PathBuf};
 
 use crds::{Function, Trigger, rules, schema};
@@ -73,7 +75,10 @@ fn every_field_is_described() {
             if node["type"] == "integer" {
                 let bounded = node["minimum"].is_number() && node["maximum"].is_number();
                 assert!(bounded, "{name}{path}: a number without bounds");
-                assert!(text.contains("ange ") || text.contains("At least"), "{name}{path}: the description has no range");
+                assert!(
+                    text.contains("ange ") || text.contains("At least"),
+                    "{name}{path}: the description has no range"
+                );
             }
             let has_default = !node["default"].is_null() && node["type"] != "object";
             assert!(
@@ -180,7 +185,9 @@ fn contained(written: &Value, read: &Value, path: &str) {
             }
         }
         // A bare number where a quantity is wanted is read as its text.
-        Value::Number(n) => assert!(*read == *written || read == &json!(n.to_string()), "{path}: {written} read as {read}"),
+        Value::Number(n) => {
+            assert!(*read == *written || read == &json!(n.to_string()), "{path}: {written} read as {read}")
+        }
         other => assert_eq!(other, read, "{path}"),
     }
 }
@@ -230,8 +237,7 @@ fn every_example_parses_strictly_and_round_trips() {
 #[test]
 fn every_reason_is_documented() {
     let page = fs::read_to_string(root().join("../docs/reasons.md")).unwrap();
-    let documented: Vec<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let documented: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let known: Vec<&str> = crds::Reason::ALL.iter().map(|r| r.as_str()).collect();
     assert_eq!(documented, known, "docs/reasons.md must list the reasons in the order of crds::Reason");
 }

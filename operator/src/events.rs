@@ -100,7 +100,49 @@ async fn write(mut receiver: mpsc::Receiver<(ObjectReference, Event)>, recorder:
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::testing::{api, fixtures};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_again_raises_a_count() {
+        let server = Arc::new(api::Api::default());
+        let client = Client::new(api::service(&server), "default");
+        let (events, write) = Events::new(client, "operator-0", Metrics::default());
+        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
+        let note = |revision: &str| Note {
+            warning: false,
+            reason: "RevisionSwitched".to_owned(),
+            action: "Switch",
+            text: format!("{revision} serves."),
+            revision: Some(revision.to_owned()),
+        };
+        for revision in ["r1", "r1", "r2"] {
+            events.publish(&function, note(revision));
+        }
+        drop(events);
+        write.await;
+        let verbs: Vec<String> =
+            server.log().iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+        assert_eq!(verbs, ["create", "merge", "create"]);
+    }
+
+    #[tokio::test]
+    async fn too_many_are_thrown_away_and_counted() {
+        let metrics = Metrics::default();
+        let client = Client::new(api::service(&Arc::default()), "default");
+        let (events, _write) = Events::new(client, "operator-0", metrics.clone());
+        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
+        for n in 0..WAITING + 3 {
+            let text = n.to_string();
+            let note = Note { warning: true, reason: "Test".to_owned(), action: "Test", text, revision: None };
+            events.publish(&function, note);
+        }
+        assert_eq!(metrics.events_dropped.get(), 3);
+    }
 
     #[test]
     fn a_long_note_is_cut_at_a_character() {

@@ -34,6 +34,8 @@ use validate::Valid;
 pub enum Pass {
     /// Everything is as wanted, as far as it can be now. Look again after this time though nothing changes.
     Done(Option<Duration>),
+    /// Objects of before are being deleted: look again in a moment, if the watch does not tell first.
+    Soon,
     /// The Function waits for its user or for other objects, which may not be watched: look again after a while.
     Blocked,
 }
@@ -78,8 +80,11 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
             let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
             tell(cx, &function, &before, report, Pass::Done(again)).await
         }
+        // The next pass is the new Function's, if there is one; the watch starts it.
+        Err(Stop::Gone) => Ok(Pass::Done(None)),
         Err(stop @ (Stop::Taken(_) | Stop::Terminating(_) | Stop::Refused(..))) => {
-            tell(cx, &function, &before, Report::Stopped(&stop), Pass::Blocked).await
+            let pass = if matches!(stop, Stop::Terminating(_)) { Pass::Soon } else { Pass::Blocked };
+            tell(cx, &function, &before, Report::Stopped(&stop), pass).await
         }
         Err(stop @ (Stop::Call(..) | Stop::NotLeading)) => Err(Error::Apply(stop)),
     }

@@ -1,7 +1,7 @@
 //! Which of the operator's replicas leads, and until when it may be sure of it.
 //!
 //! `kube-lease-manager` does the election. It does not say how long its answer holds, and while the API server is away it
-//! goes on saying yes. So every answer about the Lease is read on its way through the client ([`observe`]), and a term
+//! goes on saying yes. So every answer about the Lease is read on its way through the client (`observe`), and a term
 //! ends by this process's own monotonic clock when the last renewal has run out, whatever the manager says.
 
 mod lease;
@@ -11,6 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
+use crds::names;
 use kube::Client;
 use tokio::{
     sync::watch,
@@ -59,14 +60,16 @@ pub struct Leadership {
 pub fn start(client: Client, settings: Settings, stop: CancellationToken) -> (Leadership, JoinHandle<()>) {
     let settings = Settings { duration: settings.duration.max(SHORTEST), ..settings };
     // A restarted container is another candidate: what it knew is gone.
-    let identity = format!("{}_{}", settings.pod, Uuid::new_v4());
+    let run = Uuid::new_v4().simple().to_string();
+    let identity = format!("{}_{run}", settings.pod);
+    let candidate = lease::Candidate { identity: identity.clone(), field_manager: format!("{}-{run}", names::LEASE) };
     let (client, seen) = observe::client(client, &settings.namespace, &identity);
     let (says, holds) = watch::channel(false);
     let (publish, terms) = watch::channel(None);
     let duration = settings.duration;
     let task = tokio::spawn(async move {
         tokio::select! {
-            () = lease::contend(client, &settings, &identity, &says, &stop) => {}
+            () = lease::contend(client, &settings, &candidate, &says, &stop) => {}
             () = follow(holds, seen, duration, &publish) => {}
         }
         publish.send_replace(None);

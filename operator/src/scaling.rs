@@ -3,7 +3,7 @@
 //!
 //! Decisions are pure and take `now`: [`view`] is a Function as the stores show it, [`function`] decides about it with
 //! [`drain`] (to zero without losing a request) and [`starts`] (ever more rarely), [`known`] says whose word is needed.
-//! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`write`] and [`ledger`].
+//! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
 pub mod drain;
 pub mod function;

@@ -28,7 +28,9 @@ use kube::{
 use tokio::task::JoinSet;
 
 pub use grouped::Grouped;
-pub use prune::unfold;
+#[cfg(test)]
+pub(crate) use prune::deployment as fold;
+pub use prune::{metadata as prune, unfold};
 pub use queue::Queue;
 
 use follow::Follow;

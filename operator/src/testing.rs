@@ -37,7 +37,7 @@ use crate::{
     leadership::{Leadership, Term},
     metrics::Metrics,
     settings::Settings,
-    stores::{Grouped, Stores, Subscribers},
+    stores::{Grouped, Stores, Subscribers, fold},
 };
 use api::Api;
 
@@ -89,7 +89,7 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K>
 /// The world of one test.
 pub(crate) struct World {
     pub(crate) api: Arc<Api>,
-    pub(crate) cx: Context,
+    pub(crate) cx: Arc<Context>,
     pub(crate) probes: Arc<Probes>,
     functions: Kept<Function>,
     triggers: Kept<Trigger>,
@@ -129,11 +129,11 @@ impl World {
         let term = Term { epoch: 1, valid_until: Instant::now() + Duration::from_secs(1_000_000) };
         let (sender, terms) = watch::channel(Some(term));
         let metrics = Metrics::default();
-        // Events are written to the log at once, without the pace of the real task.
+        // Events go nowhere: they are no part of what a pass must do.
         let (events, write) = Events::new(client.clone(), "operator-0", metrics.clone());
         drop(write);
         let probes = Arc::new(Probes(Mutex::new(Some(HashMap::new()))));
-        let cx = Context {
+        let cx = Arc::new(Context {
             client,
             stores,
             settings: Settings::new(&Args::try_parse_from(["operator"]).unwrap()),
@@ -148,7 +148,7 @@ impl World {
             lazy: Default::default(),
             backoff: Default::default(),
             futile: Default::default(),
-        };
+        });
         Self { api, cx, probes, functions, triggers, deployments, pods, services, service_accounts, _term: sender }
     }
 
@@ -156,7 +156,9 @@ impl World {
     pub(crate) fn sync(&mut self) {
         self.functions.fill(self.api.all("functions"));
         self.triggers.fill(self.api.all("triggers"));
-        self.deployments.fill(labelled(self.api.all("deployments")));
+        let mut deployments = labelled(self.api.all("deployments"));
+        deployments.iter_mut().for_each(fold);
+        self.deployments.fill(deployments);
         self.pods.fill(labelled(self.api.all("pods")));
         self.services.fill(labelled(self.api.all("services")));
         self.service_accounts.fill(labelled(self.api.all("serviceaccounts")));

@@ -16,13 +16,8 @@ use super::entry::{Entry, PodRecord};
 use super::{Index, Inner, Probe};
 use crate::pods::{Pod, Target};
 
-/// A container port of this name speaks HTTP/2 with prior knowledge, one called [`HTTP1`] HTTP/1.1; any other name leaves
-/// it to the Function's spec. The pod says it because the spec may already be that of the next revision.
-const H2C: &str = "h2c";
 /// The variable by which the program is told its port.
 const PORT: &str = "PORT";
-/// See [`H2C`].
-const HTTP1: &str = "http1";
 
 impl Index {
     /// A pod was seen. Returns it if its readiness is to be proved from now on. One without our labels is passed over.
@@ -171,8 +166,8 @@ fn target(object: &Object, entry: &Entry) -> Option<Target> {
         .or_else(|| told.and_then(|variable| variable.value.as_deref()?.parse().ok()))
         .or_else(|| spec.as_ref().map(|spec| spec.port))?;
     let protocol = match port.and_then(|port| port.name.as_deref()) {
-        Some(H2C) => Protocol::H2C,
-        Some(HTTP1) => Protocol::HTTP1,
+        Some(names::PORT_H2C) => Protocol::H2C,
+        Some(names::PORT_HTTP1) => Protocol::HTTP1,
         _ => spec.map_or(Protocol::HTTP1, |spec| spec.protocol),
     };
     Some(Target { address: SocketAddr::new(ip, number), protocol })

@@ -105,8 +105,7 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     index.pod_applied(&serde_json::from_value(pod).unwrap(), Instant::now());
 
     let (own_index, own_beacon) = (Arc::clone(&index), Arc::clone(&beacon));
-    let attended =
-        tokio::spawn(async move { session::attend(&leader, &identity, &own_index, &own_beacon).await });
+    let attended = tokio::spawn(async move { session::attend(&leader, &identity, &own_index, &own_beacon).await });
     let mut next = async || timeout(SOON, heard.recv()).await.unwrap().unwrap();
 
     let hello = next().await;

@@ -42,6 +42,22 @@ pub fn size(parts: &Parts) -> usize {
     fields + parts.uri.path_and_query().map_or(0, |path| path.as_str().len())
 }
 
+/// Gives the head memory of its own. As it was read, it is made of slices of the connection's buffer, and keeps all of that
+/// for as long as the request waits.
+pub fn detach(parts: &mut Parts) {
+    let mut own = HeaderMap::with_capacity(parts.headers.len());
+    for (name, value) in &parts.headers {
+        // Bytes that made a value once do so again.
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            own.append(name.clone(), copy);
+        }
+    }
+    parts.headers = own;
+    if let Ok(copy) = Uri::try_from(parts.uri.to_string()) {
+        parts.uri = copy;
+    }
+}
+
 /// Checks the head against the limits and the rules that routing depends on, and returns the authority the request is for.
 ///
 /// # Errors

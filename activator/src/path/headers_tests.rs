@@ -144,3 +144,11 @@ fn heads_are_turned_into_the_pods_protocol() {
     assert_eq!((from1.version, from1.uri.to_string().as_str()), (Version::HTTP_2, "http://a.b/x?y"));
     assert!(!from1.headers.contains_key("host"));
 }
+
+#[test]
+fn a_detached_head_says_the_same() {
+    let mut head = parts(Version::HTTP_2, "http://a.b/x?y=1", &[("x-a", "1"), ("x-a", "2"), ("accept", "*/*")]);
+    let before = head.clone();
+    detach(&mut head);
+    assert_eq!((&head.headers, &head.uri), (&before.headers, &before.uri));
+}

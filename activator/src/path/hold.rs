@@ -70,23 +70,22 @@ struct Wait {
 
 impl Shared {
     /// Leave to send, at once or after a wait.
-    async fn admit(&self, call: &Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
-        let function = &call.function;
+    async fn admit(&self, call: &mut Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
+        let function = &Arc::clone(&call.function);
         if wait.order.is_none()
             && let Some(grant) = function.pass()
         {
             return Ok(grant);
         }
-        let refuse = |fault, cold| Err(call.failure(fault, Phase::Hold, cold));
         if function.spec.load().paused() && !function.any_ready() {
-            return refuse(Fault::Paused, false);
+            return Err(call.failure(Fault::Paused, Phase::Hold, false));
         }
         let bytes = headers::size(&call.parts);
         let place = match self.places.take(&function.key.namespace, bytes) {
             Ok(place) => place,
             Err(share) => {
                 self.metrics.overflow(share);
-                return refuse(Fault::QueueFull(share), false);
+                return Err(call.failure(Fault::QueueFull(share), Phase::Hold, false));
             }
         };
         let cold = !function.any_ready();
@@ -96,11 +95,14 @@ impl Shared {
                 if let Fault::QueueFull(share) = &fault {
                     self.metrics.overflow(*share);
                 }
-                refuse(fault, false)
+                Err(call.failure(fault, Phase::Hold, false))
             }
             Entry::Wait { ticket, wake } => {
                 if wake {
                     self.waker.start(Arc::clone(function));
+                }
+                if wait.order.is_none() {
+                    headers::detach(&mut call.parts);
                 }
                 wait.order = Some(ticket.order());
                 wait.held = true;
@@ -146,7 +148,7 @@ where
         let arrived = call.arrived;
         let function = Arc::clone(&call.function);
         loop {
-            let mut grant = self.shared.admit(&call, &mut wait).await?;
+            let mut grant = self.shared.admit(&mut call, &mut wait).await?;
             let soft = grant.soft.take();
             let (sent, seen) = (Instant::now(), grant.taken.pod().seen());
             let mut answer = pin!(self.inner.call(Sending { call, grant }));

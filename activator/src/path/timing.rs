@@ -135,4 +135,20 @@ mod tests {
         let nothing = Timeline::new(at(0), None, Seen::default(), at(5), at(6));
         assert_eq!(nothing.phase(Step::Held).as_millis(), 5);
     }
+
+    proptest::proptest! {
+        /// Whatever was seen, in whatever order, the phases make up the whole.
+        #[test]
+        fn the_phases_always_add_up(seen in proptest::collection::vec(proptest::option::of(0u64..1000), 5), sent in 0u64..1000, answer in 0u64..1000) {
+            let t = Instant::now();
+            let at = |ms: Option<u64>| ms.map(|ms| t + Duration::from_millis(ms));
+            let wake = at(seen[0]).map(|sent| WakeTimes { sent, answered: at(seen[1]) });
+            let pod = Seen { scheduled: at(seen[2]), address: at(seen[3]), ready: at(seen[4]) };
+            let arrived = t + Duration::from_millis(300);
+            let sent = arrived + Duration::from_millis(sent);
+            let answered = sent + Duration::from_millis(answer);
+            let timeline = Timeline::new(arrived, wake, pod, sent, answered);
+            proptest::prop_assert_eq!(timeline.total, answered - arrived);
+        }
+    }
 }

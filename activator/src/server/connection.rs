@@ -65,8 +65,8 @@ pub(super) async fn serve<P>(
         path.clone().call(Accepted { request, peer: Arc::clone(&peer) })
     });
     let ended = if is_http2 {
-        let connection = http2(&limits).serve_connection(TokioIo::new(io), service);
-        let mut connection = pin!(connection);
+        // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
+        let mut connection = Box::pin(http2(&limits).serve_connection(TokioIo::new(io), service));
         tokio::select! {
             ended = connection.as_mut() => ended,
             () = stop.cancelled() => {

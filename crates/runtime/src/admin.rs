@@ -65,7 +65,11 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
 ///
 /// # Errors
 /// When the port cannot be bound.
-pub async fn serve(port: u16, routes: Router, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<SocketAddr> {
+pub async fn serve(
+    port: u16,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<SocketAddr> {
     let listener = listen(port).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stop).await });

@@ -78,10 +78,7 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// [`CallError`]; after [`CallError::Deadline`] nobody knows whether a write took place.
-pub async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, CallError> {
+pub async fn within<T>(deadline: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(deadline, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Deadline(deadline)),

@@ -101,7 +101,9 @@ fn of_container(container: &ContainerStatus, was_ready: bool) -> Option<Failure>
 /// The second exit of a container that was never ready. A command that cannot be run at all fails on its first.
 fn exits_early(container: &ContainerStatus, was_ready: bool) -> Option<Failure> {
     let terminated = container.state.as_ref().and_then(|s| s.terminated.as_ref());
-    if let Some(end) = terminated.filter(|end| matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun"))) {
+    if let Some(end) =
+        terminated.filter(|end| matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")))
+    {
         let words = end.message.as_deref().unwrap_or("Kubernetes gives no details");
         return Some(Failure::new(Reason::ContainerStartError, format!("The container cannot be started: {words}")));
     }

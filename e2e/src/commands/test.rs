@@ -39,7 +39,7 @@ const MODEL_CHECKS: &str = "model checks of the pod table";
 
 /// And on the node: what runs side by side, then what touches the installation itself.
 const NODE: &[(&str, &[&str], &[&str])] = &[
-    ("black box, side by side", &["--package", "e2e", "--test", "node"], &["--test-threads=8"]),
+    ("black box, side by side", &["--package", "e2e", "--test", "node"], &["--test-threads=16"]),
     ("black box, one by one", &["--package", "e2e", "--test", "disruptive"], &["--test-threads=1"]),
 ];
 

@@ -130,7 +130,10 @@ fn uninstalling_without_keep_leaves_nothing_at_all() {
         scene.function("one", json!({})).await?;
         scene.function("two", json!({})).await?;
         ensure!(scene.get("one", "/").await?.status == 200);
-        install::chart_installed(&scene.cluster, &["--reset-then-reuse-values", "--set", "crds.keep=false"].map(str::to_owned))?;
+        install::chart_installed(
+            &scene.cluster,
+            &["--reset-then-reuse-values", "--set", "crds.keep=false"].map(str::to_owned),
+        )?;
         uninstall(&scene.cluster)?;
         only(&scene, &[]).await?;
         let gone = until("nothing of the functions is left", PATIENCE, async || {
@@ -178,11 +181,9 @@ fn upgrades_under_load_fail_no_request() {
         let pods = Record::<Pod>::start(scene.api(), "rouse.dev/function=never").await?;
         let flow = Flow::start(&scene);
         let replaced = ["operator.podAnnotations.round=2", "activator.podAnnotations.round=2"];
-        for (what, replicas, further) in [
-            ("to two of each", 2, &[][..]),
-            ("all pods replaced", 2, &replaced[..]),
-            ("back to one of each", 1, &[]),
-        ] {
+        for (what, replicas, further) in
+            [("to two of each", 2, &[][..]), ("all pods replaced", 2, &replaced[..]), ("back to one of each", 1, &[])]
+        {
             let began = Instant::now();
             let mut settings = vec!["--reset-then-reuse-values".to_owned()];
             for program in ["operator", "activator"] {

@@ -94,7 +94,7 @@ fn volumes_of_every_kind_are_mounted() {
 #[test]
 fn a_pod_is_as_lean_and_as_confined_as_designed() {
     scene("lean", async |scene| {
-        scene.function("lean", json!({})).await?;
+        scene.function("lean", json!({"resources": {"memory": "128Mi"}})).await?;
         ensure!(scene.get("lean", "/").await?.status == 200);
         let pod: Pod = scene.pods("lean").await?.pop().context("no pod")?;
         let pod: Value = json!(pod);

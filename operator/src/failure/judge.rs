@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::memory::Remembered;
 
 /// A pod that has not started this long after it was first seen may say why only in Events.
-pub const EVENTS_AFTER: Duration = Duration::from_secs(3);
+pub const EVENTS_AFTER: Duration = Duration::from_millis(1500);
 /// Events of one pod are read at most this often: a failure is known within 2 s of Kubernetes reporting it.
 pub const EVENTS_EVERY: Duration = Duration::from_millis(1500);
 

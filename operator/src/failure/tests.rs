@@ -79,14 +79,15 @@ async fn no_node_must_take_any_pod_for_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn events_are_wanted_of_a_pod_that_waits_too_long() {
-    let young = judged(&[starting("a")], Some(0), Duration::from_secs(1), |_| {});
-    assert_eq!((young.read_events.len(), young.again), (0, Some(Duration::from_secs(2))));
+    let young = judged(&[starting("a")], Some(0), judge::EVENTS_AFTER / 3, |_| {});
+    assert_eq!((young.read_events.len(), young.again), (0, Some(judge::EVENTS_AFTER - judge::EVENTS_AFTER / 3)));
     let old = judged(&[starting("a")], Some(0), judge::EVENTS_AFTER, |_| {});
     assert_eq!(old.read_events, ["a"]);
-    let read = judged(&[starting("a")], Some(0), judge::EVENTS_AFTER, |memory| {
-        memory.events_read = Some(memory.first_seen + Duration::from_secs(2));
+    let since = judge::EVENTS_EVERY / 3;
+    let read = judged(&[starting("a")], Some(0), judge::EVENTS_AFTER + since, |memory| {
+        memory.events_read = Some(memory.first_seen + judge::EVENTS_AFTER);
     });
-    assert_eq!((read.read_events.len(), read.again), (0, Some(Duration::from_millis(500))));
+    assert_eq!((read.read_events.len(), read.again), (0, Some(judge::EVENTS_EVERY - since)));
     let told = judged(&[starting("a")], Some(0), judge::EVENTS_AFTER, |memory| {
         memory.event = Some(Failure::new(Reason::SandboxError, "words"));
     });

@@ -52,6 +52,9 @@ pub enum Stop {
     /// It did not answer, or its state had moved on. Nothing is known to be wrong.
     #[error("{0} could not be written: {1}")]
     Call(Child, #[source] CallError),
+    /// The Function is gone, or another one has its name by now: the watch lags.
+    #[error("the Function is not there any more")]
+    Gone,
     /// This process is about to stop leading, or has stopped.
     #[error("this process does not lead any more")]
     NotLeading,
@@ -75,7 +78,7 @@ impl Stop {
             Self::Taken(child) | Self::Terminating(child) | Self::Refused(child, _) | Self::Call(child, _) => {
                 Some(child)
             }
-            Self::NotLeading => None,
+            Self::Gone | Self::NotLeading => None,
         }
     }
 }

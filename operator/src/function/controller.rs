@@ -24,6 +24,8 @@ use crate::{
 
 /// Functions reconciled at once.
 const CONCURRENCY: u16 = 16;
+/// Longest wait for objects that are being deleted.
+const SOON: Duration = Duration::from_secs(1);
 /// Longest wait for something that no watch tells of.
 const BLOCKED: Duration = Duration::from_secs(30);
 /// Longest wait after an error.
@@ -84,6 +86,7 @@ async fn pass(function: Arc<Function>, cx: &Context) -> Action {
             cx.backoff.reset(&key);
             (Outcome::Done, again)
         }
+        Ok(Pass::Soon) => (Outcome::Waiting, Some(cx.backoff.next(key, SOON))),
         Ok(Pass::Blocked) => (Outcome::Waiting, Some(cx.backoff.next(key, BLOCKED))),
         Err(Error::Apply(Stop::NotLeading)) => (Outcome::Waiting, Some(cx.backoff.next(key, BLOCKED))),
         Err(error) => {
@@ -95,3 +98,6 @@ async fn pass(function: Arc<Function>, cx: &Context) -> Action {
     cx.metrics.pass(Kind::Function, outcome, started.elapsed());
     next.map_or_else(Action::await_change, Action::requeue)
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,6 +93,7 @@ async fn a_child_that_was_changed_or_deleted_is_put_right() {
     let news = world.api.news();
     let expected = [
         "apply services hello".to_owned(),
+        "get functions hello".to_owned(),
         "create serviceaccounts rfn-hello".to_owned(),
         format!("apply deployments {name}"),
     ];
@@ -128,7 +129,7 @@ async fn what_an_earlier_function_left_is_waited_for() {
     again["metadata"]["uid"] = json!("22222222-0000-0000-0000-000000000000");
     world.api.put("functions", again);
     world.sync();
-    assert_eq!(world.pass("hello").await.unwrap(), Pass::Blocked);
+    assert_eq!(world.pass("hello").await.unwrap(), Pass::Soon);
     assert_eq!(world.api.news(), ["patch functions hello status"]);
     assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::Terminating));
     assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::Terminating));
@@ -142,6 +143,22 @@ async fn what_an_earlier_function_left_is_waited_for() {
     assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::ScaledToZero));
 }
 
+/// The garbage collector's deletions may be seen before that of the Function.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_made_anew_for_a_function_that_is_gone() {
+    let mut world = at_zero().await;
+    world.api.remove("services", "hello");
+    world.sync();
+    advance(crate::recent::LAG).await;
+    let mut again = function(json!({}));
+    again["metadata"]["uid"] = json!("22222222-0000-0000-0000-000000000000");
+    world.api.put("functions", again);
+    assert_eq!(world.pass("hello").await.unwrap(), Pass::Done(None));
+    world.api.remove("functions", "hello");
+    assert_eq!(world.pass("hello").await.unwrap(), Pass::Done(None));
+    assert_eq!(world.api.news(), ["get functions hello", "get functions hello"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_being_deleted_is_not_applied_to() {
     let mut world = at_zero().await;
@@ -150,7 +167,7 @@ async fn an_object_that_is_being_deleted_is_not_applied_to() {
         json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:05Z"}, "spec": {"revisionHistoryLimit": 9}});
     world.api.change("deployments", &name, &leaving);
     world.sync();
-    assert_eq!(world.pass("hello").await.unwrap(), Pass::Blocked);
+    assert_eq!(world.pass("hello").await.unwrap(), Pass::Soon);
     assert_eq!(world.api.news(), ["patch functions hello status"]);
 }
 
@@ -168,7 +185,8 @@ async fn a_refusal_is_told_and_tried_again() {
     world.sync();
     world.api.news();
     world.pass("hello").await.unwrap();
-    assert_eq!(world.api.news(), [format!("create deployments {}", revision_of(json!({})))]);
+    let name = revision_of(json!({}));
+    assert_eq!(world.api.news(), ["get functions hello".to_owned(), format!("create deployments {name}")]);
     world.api.relent();
     world.settle("hello").await;
     assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::ScaledToZero));
@@ -206,6 +224,7 @@ async fn at_zero_a_new_revision_takes_over_at_once_and_starts_nothing() {
     );
     world.settle("hello").await;
     let expected = [
+        "get functions hello".to_owned(),
         format!("create deployments {new}"),
         "patch functions hello status".to_owned(),
         format!("delete deployments {old}"),
@@ -229,7 +248,12 @@ async fn above_zero_a_new_revision_takes_over_when_as_many_pods_are_ready() {
     );
     world.sync();
     world.pass("hello").await.unwrap();
-    assert_eq!(world.api.news(), [format!("create deployments {new}"), "patch functions hello status".to_owned()]);
+    let expected = [
+        "get functions hello".to_owned(),
+        format!("create deployments {new}"),
+        "patch functions hello status".to_owned(),
+    ];
+    assert_eq!(world.api.news(), expected);
     assert_eq!(world.api.get("deployments", &new).unwrap()["spec"]["replicas"], 2);
     assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::RollingOut));
     assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready));
@@ -393,7 +417,8 @@ async fn another_template_epoch_is_taken_at_zero_only() {
 async fn what_another_program_keeps_changing_is_applied_once() {
     let mut world = at_zero().await;
     let name = revision_of(json!({}));
-    let injected = json!({"spec": {"template": {"spec": {"containers": [
+    let injected = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+        "spec": {"template": {"spec": {"containers": [
         {"name": "function", "image": "elsewhere/hello:1"}, {"name": "sidecar", "image": "sidecar"}]}}}});
     world.api.change("deployments", &name, &injected);
     world.api.stick("deployments", &name, injected);

@@ -27,18 +27,28 @@ enum End {
     Renew,
 }
 
+/// Who contends.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// What it is called in the Lease. Nobody else ever is.
+    pub(super) identity: String,
+    /// Of its own too: two that take a free Lease at the same time are told apart by the conflict between their field
+    /// managers, and by nothing else.
+    pub(super) field_manager: String,
+}
+
 /// Contends for the Lease until `stop`; `says` is whether the manager thinks that it holds it.
 pub(super) async fn contend(
     client: Client,
     settings: &Settings,
-    identity: &str,
+    candidate: &Candidate,
     says: &watch::Sender<bool>,
     stop: &CancellationToken,
 ) {
     // Renewed three times in a lease's duration: two renewals may fail.
     let seconds = settings.duration.as_secs().max(3);
-    let params = LeaseParams::new(identity, seconds, seconds - seconds / 3)
-        .with_field_manager(format!("{}-lease", names::LEASE));
+    let params = LeaseParams::new(&candidate.identity, seconds, seconds - seconds / 3)
+        .with_field_manager(&candidate.field_manager);
     while !stop.is_cancelled() {
         let manager = LeaseManagerBuilder::new(client.clone(), names::LEASE)
             .with_namespace(&settings.namespace)

@@ -19,7 +19,8 @@ struct Api {
     lease: Option<Value>,
     version: u64,
     down: bool,
-    log: Vec<String>,
+    /// Who applied the holder last: a server-side apply by another conflicts with it.
+    applier: Option<String>,
 }
 
 type Shared = std::sync::Arc<Mutex<Api>>;
@@ -31,11 +32,18 @@ fn client(api: &Shared) -> Client {
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let body = serde_json::from_slice(&body).unwrap_or_default();
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             if api.lock().unwrap().down {
                 return std::future::pending().await;
             }
-            let (code, answer) = api.lock().unwrap().answer(&head.method, &body);
+            let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            let applies = kind.contains("apply-patch");
+            let manager = head.uri.query().unwrap_or_default().to_owned();
+            let holder = body["spec"]["holderIdentity"].as_str().unwrap_or_default();
+            if applies && holder.starts_with("slow_") {
+                sleep(Duration::from_millis(50)).await;
+            }
+            let (code, answer) = api.lock().unwrap().answer(&head.method, applies.then_some(manager), &body);
             let bytes = Bytes::from(answer.to_string());
             Ok::<_, std::convert::Infallible>(Response::builder().status(code).body(Full::new(bytes)).unwrap())
         }
@@ -44,14 +52,23 @@ fn client(api: &Shared) -> Client {
 }
 
 impl Api {
-    fn answer(&mut self, method: &Method, body: &Value) -> (u16, Value) {
-        self.log.push(method.to_string());
+    /// `applier`: of a server-side apply, the query, which names the field manager.
+    fn answer(&mut self, method: &Method, applier: Option<String>, body: &Value) -> (u16, Value) {
         let missing = (404, json!({"kind": "Status", "code": 404, "reason": "NotFound", "status": "Failure"}));
         match *method {
             Method::GET => self.lease.clone().map_or(missing, |lease| (200, lease)),
             Method::POST => (201, self.put(body.clone())),
             Method::PATCH => {
                 let Some(mut lease) = self.lease.clone() else { return missing };
+                if applier.is_some() {
+                    if self.holder().is_some() && self.applier != applier {
+                        return (
+                            409,
+                            json!({"kind": "Status", "code": 409, "reason": "Conflict", "status": "Failure"}),
+                        );
+                    }
+                    self.applier = applier;
+                }
                 for (key, value) in body["spec"].as_object().unwrap() {
                     if value.is_null() {
                         lease["spec"].as_object_mut().unwrap().remove(key);
@@ -150,6 +167,9 @@ async fn one_leads_and_the_other_takes_over_when_it_lets_go() {
     let first = timeout(FIFTEEN, a.won()).await.unwrap().unwrap();
     assert!(api.lock().unwrap().holder().unwrap().starts_with("a_"));
     let (mut b, task_b) = start(client(&api), settings("b"), stop_b.clone());
+    // By then the other has seen that the Lease is held, and until when.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(b.current(), None);
     stop_a.cancel();
     timeout(Duration::from_secs(5), task_a).await.unwrap().unwrap();
     assert_eq!(a.current(), None);
@@ -160,6 +180,18 @@ async fn one_leads_and_the_other_takes_over_when_it_lets_go() {
     stop_b.cancel();
     timeout(Duration::from_secs(5), task_b).await.unwrap().unwrap();
     assert_eq!(api.lock().unwrap().holder(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_start_at_once_one_leads() {
+    let api = Shared::default();
+    let stop = CancellationToken::new();
+    let started = ["quick", "slow"].map(|pod| start(client(&api), settings(pod), stop.clone()));
+    for _ in 0..100 {
+        sleep(Duration::from_millis(100)).await;
+        assert!(started.iter().filter(|(leadership, _)| leadership.current().is_some()).count() <= 1);
+    }
+    assert!(started.iter().any(|(leadership, _)| leadership.current().is_some()));
 }
 
 #[tokio::test(start_paused = true)]

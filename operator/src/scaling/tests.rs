@@ -2,6 +2,7 @@
 //! server in memory, with the clock stopped.
 
 pub(crate) mod cluster;
+mod term;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use crds::{Reason, labels};
+use crds::Reason;
 use link::{ORDER_VALID, v1::Orders};
 use runtime::failure::Failure;
 use serde_json::json;
 use tokio::{
-    net::TcpStream,
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -29,7 +29,7 @@ use crate::{
         Board,
         tests::{
             Server,
-            fake::{Fake, attach, channel, hello},
+            fake::{Fake, attach, hello},
         },
     },
     stores::Key,
@@ -236,6 +236,16 @@ async fn a_raise_between_read_and_write_is_never_undone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_that_appears_during_the_read_is_drained_before_the_write() {
+    let world = World::new();
+    let a = world.activator("a").await;
+    let cluster = world.cluster.clone();
+    world.cluster.api().on_read = Some(Box::new(move || cluster.pod(pod("q", "f-1"))));
+    assert_eq!(world.until("scale f-1 to 0").await, ["read f-1", "read f-1"]);
+    assert_eq!(drained(&a.news()), ["p", "q"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_conflict_without_a_request_it_is_decided_again() {
     let world = World::new();
     let _a = world.activator("a").await;
@@ -369,43 +379,4 @@ async fn a_deleted_function_leaves_no_order() {
     world.cluster.function(leaving);
     sleep(Duration::from_millis(10)).await;
     assert!(drained(&a.news()).is_empty());
-}
-
-/// The whole of a term, over TCP: the clock runs here, since the kernel's sockets do not wait for a stopped one.
-#[tokio::test]
-async fn a_term_listens_then_says_where_and_ends_when_it_is_dropped() {
-    let cluster = Cluster::new();
-    cluster.activator("a");
-    let (cx, term) = context(&cluster);
-    let current = term.borrow().unwrap();
-    let handle = cx.handle.clone();
-    let run = tokio::spawn(super::run(cx, current));
-    let published = async {
-        loop {
-            let annotations = cluster.api().lease["metadata"]["annotations"].clone();
-            if let (Some(address), Some(fingerprint)) =
-                (annotations[labels::LINK_ADDRESS].as_str(), annotations[labels::LINK_FINGERPRINT].as_str())
-            {
-                return (address.to_owned(), fingerprint.to_owned());
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let (address, fingerprint) = timeout(Duration::from_secs(10), published).await.unwrap();
-    assert_eq!(cluster.news(), ["lease annotations resourceVersion"]);
-    let stream = TcpStream::connect(&address).await.unwrap();
-    let fake = Fake::start(channel(stream, &fingerprint).await.unwrap(), "a").await;
-    fake.load(|load| load.ready = vec!["p".to_owned()]).await;
-    let known = async {
-        while handle.ready_pods("f-1", &["p".to_owned()]) != Some(1) {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(Duration::from_secs(10), known).await.unwrap();
-    let other = link::pin::Identity::generate().unwrap();
-    let stream = TcpStream::connect(&address).await.unwrap();
-    assert!(channel(stream, &other.fingerprint).await.is_err(), "another certificate is not trusted");
-    run.abort();
-    timeout(Duration::from_secs(10), fake.ended()).await.unwrap();
-    assert_eq!(handle.ready_pods("f-1", &["p".to_owned()]), None);
 }

@@ -14,14 +14,14 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const FOLDED: &str = "rouse.dev/folded-template";
 
 /// Without managed fields and kubectl's copy.
-pub(super) fn metadata<K: Resource>(object: &mut K) {
+pub fn metadata<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove(LAST_APPLIED);
 }
 
 /// A Deployment with its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when
 /// the Function is looked at.
-pub(super) fn deployment(deployment: &mut Deployment) {
+pub(crate) fn deployment(deployment: &mut Deployment) {
     metadata(deployment);
     let Some(spec) = deployment.spec.as_mut() else { return };
     if let Ok(text) = serde_json::to_string(&spec.template) {

@@ -118,6 +118,7 @@ impl Api {
             (&Method::POST, _) => "create",
             (&Method::PATCH, "application/apply-patch+yaml") => "apply",
             (&Method::PATCH, "application/json-patch+json") => "patch",
+            (&Method::PATCH, "application/merge-patch+json") => "merge",
             (&Method::DELETE, _) => "delete",
             (&Method::GET, _) if parts.len() == 1 => "list",
             (&Method::GET, _) => "get",
@@ -134,6 +135,7 @@ impl Api {
             "create" => state.create(key, query, body),
             "apply" => state.apply(key, query, body),
             "patch" => state.patch(key, sub, body),
+            "merge" => (200, body.clone()),
             "delete" => state.delete(&key, body),
             "list" => {
                 (200, json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": state.list(&key.0, query)}))
@@ -157,7 +159,7 @@ impl State {
         if self.objects.contains_key(&key) {
             return error(409, "already exists");
         }
-        if !query.contains("fieldManager=rouse-create") {
+        if key.0 != "events" && !query.contains("fieldManager=rouse-create") {
             return error(400, "created by another field manager");
         }
         let mut object = self.versioned(body.clone());

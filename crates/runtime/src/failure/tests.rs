@@ -68,8 +68,10 @@ fn unschedulable_says_since_when() {
 #[test]
 fn a_refusal_of_an_older_generation_does_not_count() {
     let deployment = |observed: i64| -> Deployment {
-        serde_json::from_value(json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": [
-            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}))
+        serde_json::from_value(
+            json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}),
+        )
         .unwrap()
     };
     assert_eq!(of_deployment(&deployment(1)), None);

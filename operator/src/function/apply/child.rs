@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use crds::names;
+use crds::{Function, names};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Service, ServiceAccount},
@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
-    core::NamespaceResourceScope,
+    core::{NamespaceResourceScope, PartialObjectMeta},
 };
 use runtime::client::{CallError, within};
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +26,13 @@ use super::{
     drift::{covers, digest},
     owner::{self, Owner},
 };
-use crate::{context::Context, function::validate::Valid, metrics::ApiWrite, recent::Recent, stores::unfold};
+use crate::{
+    context::Context,
+    function::validate::Valid,
+    metrics::ApiWrite,
+    recent::Recent,
+    stores::{prune, unfold},
+};
 
 /// A kind of which a Function has children.
 pub(super) trait Kind:
@@ -87,11 +93,13 @@ pub(super) async fn find_or_create<K: Kind>(
         return ours(valid, seen).map(Found::There);
     }
     let child = child(&want);
+    still_there(cx, valid, &child).await?;
     let api: Api<K> = Api::namespaced(cx.client.clone(), &valid.namespace);
     may_write(cx)?;
     let params = PostParams { field_manager: Some(names::CREATE_MANAGER.to_owned()), ..PostParams::default() };
     match within(DEADLINE, api.create(&params, &want)).await {
-        Ok(made) => {
+        Ok(mut made) => {
+            prune(&mut made);
             info!(namespace = valid.namespace, child = %child, "Created.");
             cx.metrics.wrote(ApiWrite::Create);
             let made = Arc::new(made);
@@ -127,7 +135,10 @@ pub(super) async fn apply<K: Kind>(
     let api: Api<K> = Api::namespaced(cx.client.clone(), &valid.namespace);
     let params = PatchParams::apply(names::OPERATOR_MANAGER).force();
     let now = within(DEADLINE, api.patch(&child.name, &params, &Patch::Apply(&want))).await;
-    let now = Arc::new(now.map_err(|error| Stop::of(child.clone(), error))?);
+    let mut now = now.map_err(|error| Stop::of(child.clone(), error))?;
+    // As a store would keep it: it is compared with what the store shows next.
+    prune(&mut now);
+    let now = Arc::new(now);
     info!(namespace = valid.namespace, child = %child, "Applied: it was not as planned.");
     cx.metrics.wrote(ApiWrite::Apply);
     recent.wrote(Arc::clone(&now), Instant::now());
@@ -139,6 +150,23 @@ pub(super) async fn apply<K: Kind>(
         None => _ = futile.remove(&(valid.uid.clone(), uid)),
     }
     Ok(now)
+}
+
+/// An error unless the API server still has this very Function. A child's deletion may be seen before that of the
+/// Function which it follows from: a child made anew then would be in the way of the next Function of that name.
+/// A Function that nobody has looked at yet is new, and so not asked for.
+async fn still_there(cx: &Context, valid: &Valid, child: &Child) -> Result<(), Stop> {
+    if valid.function.status.as_ref().is_none_or(|status| status.observed_generation < 0) {
+        return Ok(());
+    }
+    let api: Api<PartialObjectMeta<Function>> = Api::namespaced(cx.client.clone(), &valid.namespace);
+    match within(DEADLINE, api.get(&valid.name)).await {
+        Ok(there) if there.metadata.uid.as_ref() != Some(&valid.uid) => Err(Stop::Gone),
+        Ok(there) if there.metadata.deletion_timestamp.is_some() => Err(Stop::Gone),
+        Ok(_) => Ok(()),
+        Err(error) if error.status() == Some(404) => Err(Stop::Gone),
+        Err(error) => Err(Stop::of(child.clone(), error)),
+    }
 }
 
 /// The object, if it is this Function's and stays.

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crds::{labels, names};
+use crds::{function::Protocol, labels, names};
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, EnvVar, Lifecycle, LifecycleHandler, PodSecurityContext, PodSpec, PodTemplateSpec,
-        ResourceRequirements, SeccompProfile, SecurityContext, SleepAction,
+        Capabilities, Container, ContainerPort, EnvVar, Lifecycle, LifecycleHandler, PodSecurityContext, PodSpec,
+        PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, SleepAction,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -63,6 +63,11 @@ fn container(valid: &Valid) -> Container {
         image_pull_policy: Some(spec.image_pull_policy.as_str().to_owned()),
         command: some(spec.command.clone()),
         args: some(spec.args.clone()),
+        ports: Some(vec![ContainerPort {
+            name: Some(port_name(spec.protocol).to_owned()),
+            container_port: spec.port,
+            ..ContainerPort::default()
+        }]),
         env: Some([vec![port], spec.env.clone()].concat()),
         env_from: some(spec.env_from.clone()),
         resources: Some(ResourceRequirements {
@@ -86,6 +91,13 @@ fn container(valid: &Valid) -> Container {
             ..SecurityContext::default()
         }),
         ..Container::default()
+    }
+}
+
+fn port_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::HTTP1 => names::PORT_HTTP1,
+        Protocol::H2C => names::PORT_H2C,
     }
 }
 

@@ -40,7 +40,7 @@ fn event(pod: &str, reason: &str, message: &str, at: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_are_read_of_a_pod_that_takes_three_seconds() {
+async fn events_are_read_of_a_pod_that_takes_long_to_start() {
     let revision = valid(json!({})).revision;
     let (world, _) = starting([stuck(&revision, "p1")]).await;
     world.api.news();

@@ -88,7 +88,7 @@ impl Writer<'_> {
             Stop::Taken(_) => (Reason::NameTaken, true),
             Stop::Refused(..) => (Reason::ApiRefused, true),
             Stop::Terminating(_) => (Reason::Terminating, false),
-            Stop::Call(..) | Stop::NotLeading => (Reason::Applying, false),
+            Stop::Call(..) | Stop::Gone | Stop::NotLeading => (Reason::Applying, false),
         };
         self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
         let of_service = stop.child().is_some_and(|child| child.kind == "Service");

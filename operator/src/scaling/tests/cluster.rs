@@ -25,9 +25,11 @@ use serde_json::{Value, json};
 
 use crate::stores::{Grouped, Key, Stores, Subscribers};
 
+/// Clones are the same cluster.
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) stores: Stores,
-    writers: Mutex<Writers>,
+    writers: Arc<Mutex<Writers>>,
     api: Arc<Mutex<Api>>,
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Api {
     pub(crate) log: Vec<String>,
     /// Somebody else raises a Deployment between its next read and its next write.
     pub(crate) raise_after_read: bool,
+    /// Happens while the next read is answered. It must not touch the API server.
+    pub(crate) on_read: Option<Box<dyn FnOnce() + Send>>,
     /// Writes to `/scale` are taken and never answered.
     pub(crate) hang: bool,
     /// Writes to `/scale` are refused.
@@ -87,11 +91,12 @@ impl Cluster {
             tokens: BTreeMap::new(),
             log: Vec::new(),
             raise_after_read: false,
+            on_read: None,
             hang: false,
             refuse: false,
             version: 100,
         };
-        Self { stores, writers: Mutex::new(writers), api: Arc::new(Mutex::new(api)) }
+        Self { stores, writers: Arc::new(Mutex::new(writers)), api: Arc::new(Mutex::new(api)) }
     }
 
     pub(crate) fn api(&self) -> MutexGuard<'_, Api> {
@@ -205,6 +210,9 @@ impl Api {
                 let Some(deployment) = self.deployments.get(*name).cloned() else {
                     return Some(error(404, "NotFound"));
                 };
+                if let Some(happens) = self.on_read.take() {
+                    happens();
+                }
                 if std::mem::take(&mut self.raise_after_read) {
                     self.scale(name, 5);
                 }
