@@ -9,7 +9,7 @@ use crate::function::Workload;
 
 /// The first write goes out at once; a raise because more requests came not before this long after it, and then at most
 /// this often. So a burst costs two writes, and the second one, still well within 50 ms, names the whole need.
-const RAISE_AFTER: Duration = Duration::from_millis(30);
+const RAISE_AFTER: Duration = Duration::from_millis(20);
 /// From the second raise on.
 const RAISE_EVERY: Duration = Duration::from_millis(100);
 /// How long the watch may take to show a write of ours, where resource versions cannot be compared.
@@ -102,12 +102,12 @@ mod tests {
         let now = Instant::now();
         let first = Asked { replicas: 1, version: Some(7), at: now, writes: 1 };
         let after = |ms| now + Duration::from_millis(ms);
-        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(30)));
-        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(30)));
-        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(30)), Step::Write(5));
-        let second = Asked { replicas: 5, version: Some(8), at: after(30), writes: 2 };
+        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(20)));
+        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(20)));
+        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(20)), Step::Write(5));
+        let second = Asked { replicas: 5, version: Some(8), at: after(20), writes: 2 };
         assert_eq!(step(50, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Rest);
-        assert_eq!(step(51, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(130)));
+        assert_eq!(step(51, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(120)));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crds::{Reason, names};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ContainerStatus, Pod},
+        core::v1::{ContainerStateTerminated, ContainerStatus, Pod},
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
@@ -90,7 +90,7 @@ fn of_container(container: &ContainerStatus, was_ready: bool) -> Option<Failure>
             "CreateContainerError" | "RunContainerError" => {
                 (Reason::ContainerStartError, format!("The container cannot be started: {words}"))
             }
-            "CrashLoopBackOff" => (Reason::CrashLoop, crash(container)),
+            "CrashLoopBackOff" => return Some(cannot_run(container).unwrap_or_else(|| crash(container))),
             _ => return exits_early(container, was_ready),
         };
         return Some(Failure::new(reason, text));
@@ -101,19 +101,30 @@ fn of_container(container: &ContainerStatus, was_ready: bool) -> Option<Failure>
 /// The second exit of a container that was never ready. A command that cannot be run at all fails on its first.
 fn exits_early(container: &ContainerStatus, was_ready: bool) -> Option<Failure> {
     let terminated = container.state.as_ref().and_then(|s| s.terminated.as_ref());
-    if let Some(end) =
-        terminated.filter(|end| matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")))
-    {
-        let words = end.message.as_deref().unwrap_or("Kubernetes gives no details");
-        return Some(Failure::new(Reason::ContainerStartError, format!("The container cannot be started: {words}")));
+    if let Some(failure) = terminated.and_then(|_| cannot_run(container)) {
+        return Some(failure);
     }
     let exits = container.restart_count + i32::from(terminated.is_some());
-    (!was_ready && exits >= 2).then(|| Failure::new(Reason::CrashLoop, crash(container)))
+    (!was_ready && exits >= 2).then(|| crash(container))
 }
 
-fn crash(container: &ContainerStatus) -> String {
+/// The newest end of a container, if its command could not be run at all. The kubelet calls that a crash loop, too, once it
+/// has tried twice, and an observer may see nothing before that.
+fn cannot_run(container: &ContainerStatus) -> Option<Failure> {
+    let end = last_end(container)?;
+    matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")).then(|| {
+        let words = end.message.as_deref().unwrap_or("Kubernetes gives no details");
+        Failure::new(Reason::ContainerStartError, format!("The container cannot be started: {words}"))
+    })
+}
+
+fn last_end(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     let states = [container.state.as_ref(), container.last_state.as_ref()];
-    match states.into_iter().flatten().find_map(|s| s.terminated.as_ref()) {
+    states.into_iter().flatten().find_map(|s| s.terminated.as_ref())
+}
+
+fn crash(container: &ContainerStatus) -> Failure {
+    let text = match last_end(container) {
         Some(end) if end.reason.as_deref() == Some("OOMKilled") => {
             "The container used more memory than resources.memory allows and was ended, again and again.".to_owned()
         }
@@ -122,7 +133,8 @@ fn crash(container: &ContainerStatus) -> String {
             _ => format!("The container exits again and again, last with code {}.", end.exit_code),
         },
         None => "The container exits again and again.".to_owned(),
-    }
+    };
+    Failure::new(Reason::CrashLoop, text)
 }
 
 /// Reads a Deployment: pods that the API server refuses (quota, limits, policy, a missing ServiceAccount), so that there

@@ -17,6 +17,8 @@ use tokio::time::{sleep, sleep_until};
 use crate::installation::{Rouse, disturb};
 
 const WINDOW: Duration = Duration::from_secs(6);
+/// Worth a line of its own: sixteen pods that start at once on two cores take about three seconds.
+const SLOW: Duration = Duration::from_secs(4);
 
 #[test]
 fn a_cold_request_is_served_without_the_operator() {
@@ -48,7 +50,7 @@ fn a_leader_that_dies_while_it_drains_costs_no_request() {
         for name in &names {
             scene.function(name, json!({"scaling": {"windowSeconds": WINDOW.as_secs()}})).await?;
         }
-        let (mut warm, mut cold, mut longest) = (0, 0, Duration::ZERO);
+        let (mut warm, mut cold) = (Vec::new(), Vec::new());
         // From a little after the first window's end, so that the kill meets other functions at other points each time.
         for past in [0.05, 0.4, 0.75, 1.1, 1.45, 1.8] {
             let leader = rouse.leader().await?;
@@ -71,17 +73,25 @@ fn a_leader_that_dies_while_it_drains_costs_no_request() {
             for answer in answers {
                 let (answer, took) = answer?;
                 ensure!(answer.status == 200, "{past} s past the window: {} {}", answer.status, answer.text());
-                longest = longest.max(took);
-                *if answer.header("rouse-cold-start") == Some("true") { &mut cold } else { &mut warm } += 1;
+                let started = answer.header("rouse-cold-start") == Some("true");
+                if took > SLOW {
+                    tell(format_args!("{past} s past the window, {took:.1?}: {:?}", answer.header("server-timing")));
+                }
+                if started { &mut cold } else { &mut warm }.push(took);
             }
         }
+        let most = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
         tell(format_args!(
-            "{} requests right after the leader's death: {warm} met their pod, {cold} started one, {longest:.1?} at most",
-            warm + cold
+            "{} requests right after the leader's death: {} met their pod, {:.1?} at most; {} waited, {:.1?} at most",
+            warm.len() + cold.len(),
+            warm.len(),
+            most(&warm),
+            cold.len(),
+            most(&cold),
         ));
-        ensure!(longest < Duration::from_secs(10), "a function woke only after {longest:?}");
+        ensure!(most(&warm).max(most(&cold)) < Duration::from_secs(10), "not at once: {warm:?} {cold:?}");
         // It had come to lowering some: otherwise the kills were all too early.
-        ensure!(cold > 0 && warm > 0, "the kills missed the drains: {warm} warm, {cold} cold");
+        ensure!(!cold.is_empty() && !warm.is_empty(), "the kills missed the drains");
         Ok(())
     });
 }

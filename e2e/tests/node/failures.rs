@@ -19,7 +19,7 @@ use k8s_openapi::api::{
 };
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 /// How soon after Kubernetes the caller must know.
 const SOON: Duration = Duration::from_secs(2);
@@ -28,6 +28,9 @@ const ORDINARY: Duration = Duration::from_secs(10);
 /// Seconds for which the cause stays. Kubernetes' own back-offs grow to minutes in this time. For a quick look while at
 /// work on Rouse: `ROUSE_E2E_CAUSE_SECONDS=5`.
 const CAUSE_SECONDS: u64 = 120;
+
+/// How often the function is called meanwhile.
+const EVERY: Duration = Duration::from_secs(20);
 
 /// One way to fail.
 struct Case {
@@ -130,11 +133,13 @@ async fn fails(scene: Scene, case: Case, remove: impl AsyncFnOnce(&Scene) -> Res
 
     let seconds = env::var("ROUSE_E2E_CAUSE_SECONDS").ok().map(|s| s.parse()).transpose()?.unwrap_or(CAUSE_SECONDS);
     let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
-        // Callers go on calling, each with a start of its own, and each is told.
-        sleep(Duration::from_secs(20).min(end - Instant::now())).await;
+    // Callers go on calling, each with a start of its own, and each is told. Not up to the last moment: what is said of
+    // the cause while it is being removed is nobody's fault.
+    while Instant::now() + EVERY * 2 < end {
+        sleep(EVERY).await;
         told(&scene.get("broken", "/").await?, case.reason)?;
     }
+    sleep_until(end.into()).await;
     remove(&scene).await?;
     let begin = Instant::now();
     let answer = scene.get("broken", "/").await?;

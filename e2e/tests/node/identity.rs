@@ -47,10 +47,12 @@ fn a_function_deleted_and_created_again_at_once_is_the_new_one() {
             }
             // The news of the deletion takes a moment to reach the activator; after that nobody meets the one before.
             let before = (life - 1).to_string();
-            let mut served = who(&scene, "phoenix").await?;
-            while served == before && begin.elapsed() < NEWS {
-                served = who(&scene, "phoenix").await?;
-            }
+            let mut served = until("an answer", PATIENCE, async || {
+                let answer = scene.get("phoenix", "/env?name=WHO").await?;
+                let stale = answer.status == 404 || answer.text() == before;
+                Ok((!stale || begin.elapsed() > NEWS).then_some(answer.text()))
+            })
+            .await?;
             for _ in 0..10 {
                 ensure!(served == life.to_string(), "life {life} was served by {served} after {:.1?}", begin.elapsed());
                 served = who(&scene, "phoenix").await?;

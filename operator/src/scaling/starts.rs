@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Pause between lowering a failed start and lowering the next one, doubled with each.
+/// Pause between lowering a failed start and lowering the next one, doubled with each. Until it is lowered, callers hear the
+/// old reason though its cause may be gone, so the longest pause is short.
 const LOWER: Duration = Duration::from_secs(1);
-const LOWER_MOST: Duration = Duration::from_secs(30);
+const LOWER_MOST: Duration = Duration::from_secs(5);
 /// Pause between lowering a failed start and starting again for want of `minReplicas`, doubled with each. A request
 /// starts the function at once, whatever this says.
 const RAISE: Duration = Duration::from_secs(2);
@@ -71,7 +72,7 @@ mod tests {
         let mut starts = Starts::default();
         assert!(starts.may_lower("a", start) && starts.may_raise("a", start));
         let mut now = start;
-        let pauses = [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs);
+        let pauses = [1, 2, 4, 5, 5, 5, 5].map(Duration::from_secs);
         for pause in pauses {
             starts.lowered("a", now);
             assert!(!starts.may_lower("a", now + pause - Duration::from_millis(1)));

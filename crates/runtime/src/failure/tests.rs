@@ -55,6 +55,15 @@ fn a_command_that_cannot_run_fails_at_once() {
 }
 
 #[test]
+fn a_command_that_cannot_run_is_no_crash_loop_even_if_seen_late() {
+    let end = json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}});
+    let state = json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end, "restartCount": 1});
+    let Start::Failed(failure) = of_pod(&pod(state), false) else { panic!("it is a failure") };
+    assert_eq!(failure.reason, Reason::ContainerStartError);
+    assert!(failure.message.ends_with("no such file"), "{}", failure.message);
+}
+
+#[test]
 fn unschedulable_says_since_when() {
     let pod: Pod = serde_json::from_value(json!({"metadata": {}, "status": {"conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
