@@ -29,7 +29,9 @@ pub fn default_folder() -> PathBuf {
 /// give the same bytes.
 pub fn build(images: &[Image], folder: &Path, steps: &Steps) -> Result<Vec<Archive>> {
     let step = steps.begin("static binaries");
-    let packages: Vec<&str> = images.iter().map(|image| image.package).collect();
+    // All of them, whichever are wanted: another set of packages means other features of their dependencies, and cargo
+    // would compile those anew each time.
+    let packages: Vec<&str> = Image::all().iter().map(|image| image.package).collect();
     let binaries = compile::release(&packages, None, &step)?;
     step.done("");
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

@@ -55,7 +55,6 @@ fn fifty_requests_at_zero_are_one_wake_straight_to_the_need() {
             let writes = wakes(&scene, &revision)?;
             let numbers: Vec<i64> = writes.iter().map(|write| write.replicas).collect();
             ensure!(writes.len() <= 2 && numbers.last() == Some(&NEED), "the writes were {numbers:?}");
-            let last = writes.last().context("no write")?.answered.duration_since(begin);
             let at = |write: &Scaling| {
                 let (received, answered) = (write.received.duration_since(begin), write.answered.duration_since(begin));
                 format!("{} at {}–{} ms", write.replicas, received.as_millis(), answered.as_millis())

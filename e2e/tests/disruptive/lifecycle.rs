@@ -26,10 +26,14 @@ use k8s_openapi::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::installation::disturb;
+use crate::installation::{Rouse, disturb};
 
 /// What belongs to every namespace.
 const FURNITURE: [&str; 2] = ["ConfigMap kube-root-ca.crt", "ServiceAccount default"];
+/// Kinds whose names are not Rouse's doing: the tests' own namespaces, and the node's name.
+const OTHERS: [&str; 3] = ["Namespace ", "Node ", "CSINode "];
+/// The operator's own and not Helm's: it goes with the namespace, like the Lease of any program that elects a leader.
+const LEASE: &str = "Lease rouse-operator";
 /// What `crds.keep` keeps, with the API server's own entry for the group.
 const CRDS: [&str; 3] = [
     "APIService v1alpha1.rouse.dev",
@@ -56,13 +60,13 @@ fn uninstall(cluster: &Cluster) -> Result<String> {
 }
 
 /// Runs a test that changes the release, alone, and puts the release back with the values that it had.
-fn reinstall<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Arc<Scene>, String) -> F) {
-    disturb(name, |scene, _| async move {
+fn reinstall<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Arc<Scene>, Rouse, String) -> F) {
+    disturb(name, |scene, rouse| async move {
         let scene = Arc::new(scene);
         let of = ["get", "values", install::RELEASE, "--namespace", install::NAMESPACE, "--output", "yaml"];
         let values = helm(&scene.cluster, &of)?;
         let limit = Duration::from_secs(300);
-        let done = tokio::time::timeout(limit, test(Arc::clone(&scene), values.clone())).await;
+        let done = tokio::time::timeout(limit, test(Arc::clone(&scene), rouse, values.clone())).await;
         install_with(&scene.cluster, &values).context("Rouse could not be installed again")?;
         done.unwrap_or_else(|_| Err(anyhow!("not done within {limit:?}")))
     });
@@ -71,16 +75,15 @@ fn reinstall<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Arc<S
 /// Everything of Rouse's outside of namespaces, and everything in its own.
 async fn ours(scene: &Scene) -> Result<BTreeSet<String>> {
     let mut found = inventory::cluster(&scene.client).await?;
-    // The tests' own namespaces may have Rouse's name in theirs, and Rouse's own is Helm's not to delete.
-    found.retain(|object| object.contains("rouse") && !object.starts_with("Namespace "));
+    found.retain(|object| object.contains("rouse") && !OTHERS.iter().any(|kind| object.starts_with(kind)));
     let inside = inventory::namespace(&scene.client, install::NAMESPACE).await?;
     found.extend(inside.into_iter().filter(|object| !FURNITURE.contains(&object.as_str())));
     Ok(found)
 }
 
-/// Waits for just these to be left. Deleted pods take their time to end.
+/// Waits for just these and the Lease to be left. Deleted pods take their time to end.
 async fn only(scene: &Scene, expected: &[&str]) -> Result<()> {
-    let expected: BTreeSet<String> = expected.iter().map(|object| (*object).to_owned()).collect();
+    let expected: BTreeSet<String> = expected.iter().chain([&LEASE]).map(|object| (*object).to_owned()).collect();
     let mut left = BTreeSet::new();
     let done = until("only that is left", PATIENCE, async || {
         left = ours(scene).await?;
@@ -91,7 +94,7 @@ async fn only(scene: &Scene, expected: &[&str]) -> Result<()> {
 
 #[test]
 fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
-    reinstall("keep", async |scene, values| {
+    reinstall("keep", async |scene, _, values| {
         let version = helm(&scene.cluster, &["version", "--short"])?;
         ensure!(version.starts_with("v4."), "{version}");
         let never = Record::<Pod>::start(scene.api(), "rouse.dev/function=never").await?;
@@ -125,7 +128,7 @@ fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
 
 #[test]
 fn uninstalling_without_keep_leaves_nothing_at_all() {
-    reinstall("none", async |scene, values| {
+    reinstall("none", async |scene, _, values| {
         let before = inventory::namespace(&scene.client, &scene.namespace).await?;
         scene.function("one", json!({})).await?;
         scene.function("two", json!({})).await?;
@@ -155,7 +158,7 @@ fn uninstalling_without_keep_leaves_nothing_at_all() {
 
 #[test]
 fn a_second_release_is_refused_and_harms_nothing() {
-    reinstall("second", async |scene, _| {
+    reinstall("second", async |scene, _, _| {
         let before = ours(&scene).await?;
         let chart = install::chart().display().to_string();
         let arguments = ["install", "other", &chart, "--namespace", &scene.namespace, "--wait", "--timeout", "30s"];
@@ -173,7 +176,7 @@ fn a_second_release_is_refused_and_harms_nothing() {
 
 #[test]
 fn upgrades_under_load_fail_no_request() {
-    reinstall("upgrade", async |scene, _| {
+    reinstall("upgrade", async |scene, rouse, _| {
         let never = scene.function("never", json!({})).await?;
         scene.function("busy", json!({"resources": {"memory": "32Mi"}})).await?;
         scene.function("napping", json!({"scaling": {"windowSeconds": 6}})).await?;
@@ -191,7 +194,12 @@ fn upgrades_under_load_fail_no_request() {
             }
             settings.extend(further.iter().flat_map(|s| ["--set-string".to_owned(), (*s).to_owned()]));
             install::chart_installed(&scene.cluster, &settings)?;
-            tell(format!("{what}: {:?}", began.elapsed()));
+            let ready = began.elapsed();
+            // Helm does not wait for those that go, and just then requests could be lost.
+            for deployment in [install::OPERATOR, install::ACTIVATOR] {
+                rouse.settled(deployment).await?;
+            }
+            tell(format!("{what}: Helm done after {ready:?}, the last pod gone after {:?}", began.elapsed()));
             let budgets: Api<PodDisruptionBudget> = Api::namespaced(scene.client.clone(), install::NAMESPACE);
             let budgets = budgets.list(&ListParams::default()).await?.items.len();
             ensure!(budgets == if replicas == 2 { 2 } else { 0 }, "{budgets} PodDisruptionBudgets with {replicas}");
@@ -200,7 +208,7 @@ fn upgrades_under_load_fail_no_request() {
         let (sent, failed) = flow.end().await;
         tell(format!("{sent} requests during the upgrades, {} failed", failed.len()));
         ensure!(failed.is_empty(), "{} of {sent} failed:\n{}", failed.len(), failed.join("\n"));
-        ensure!(sent > 200, "only {sent} requests were sent");
+        ensure!(sent >= 200, "only {sent} requests were sent");
         // One that was never called was not touched.
         ensure!(pods.names().is_empty(), "started: {:?}", pods.names());
         let now = scene.api::<Function>().get("never").await?;
@@ -211,8 +219,8 @@ fn upgrades_under_load_fail_no_request() {
     });
 }
 
-/// Requests that go on until told to end: ten a second to a warm function, but every hundredth to one that is at zero
-/// again by then; each over a connection of its own.
+/// Requests that go on until told to end: twenty a second to a warm function, but every two-hundredth to one that is at
+/// zero again by then; each over a connection of its own.
 struct Flow {
     ended: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<(usize, Vec<String>)>,
@@ -233,14 +241,14 @@ impl Flow {
 
 async fn flow(scene: Arc<Scene>, ended: Arc<AtomicBool>) -> (usize, Vec<String>) {
     let (began, mut number, mut requests) = (Instant::now(), 0, JoinSet::new());
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut tick = tokio::time::interval(Duration::from_millis(50));
     while !ended.load(Ordering::Relaxed) {
         tick.tick().await;
         number += 1;
         let (scene, at) = (Arc::clone(&scene), began.elapsed());
         requests.spawn(async move {
             // Ten seconds apart, and the window is six.
-            let (function, path) = if number % 100 == 0 { ("napping", "/") } else { ("busy", "/sleep?ms=100") };
+            let (function, path) = if number % 200 == 0 { ("napping", "/") } else { ("busy", "/sleep?ms=100") };
             match scene.get(function, path).await {
                 Ok(answer) if answer.status == 200 => None,
                 Ok(answer) => Some(format!("{function} at {at:.1?}: {} {}", answer.status, answer.text())),

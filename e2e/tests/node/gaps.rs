@@ -58,8 +58,8 @@ struct Shot {
     /// Between the write of `/scale` and the request; none if it was not written yet.
     after_write: Option<Duration>,
     took: Duration,
-    /// Whether it had to wait for a new pod; the error if it was not answered with 200.
-    outcome: Result<bool, String>,
+    /// Where its time went if it had to wait; the error if it was not answered with 200.
+    outcome: Result<Option<String>, String>,
 }
 
 impl fmt::Display for Shot {
@@ -77,17 +77,17 @@ fn a_request_into_any_gap_of_going_to_zero_is_answered() {
         let shots: Vec<Shot> = try_join_all(all).await?.into_iter().flatten().collect();
 
         let failed: Vec<String> = shots.iter().filter(|s| s.outcome.is_err()).map(ToString::to_string).collect();
-        let cold = shots.iter().filter(|s| matches!(s.outcome, Ok(true))).count();
-        let warm = shots.iter().filter(|s| matches!(s.outcome, Ok(false))).count();
+        let cold = shots.iter().filter(|s| matches!(s.outcome, Ok(Some(_)))).count();
+        let warm = shots.iter().filter(|s| matches!(s.outcome, Ok(None))).count();
         let after_write = shots.iter().filter(|s| s.after_write.is_some()).count();
         let close = shots.iter().filter(|s| s.after_write.is_some_and(|d| d < Duration::from_millis(50))).count();
         let scalings = audit::scalings(&scene.cluster, &scene.namespace)?;
         let conflicts = scalings.iter().filter(|scaling| !scaling.by_activator() && scaling.code == 409).count();
-        let longest = shots.iter().map(|s| s.took).max().unwrap_or_default();
+        let longest = shots.iter().max_by_key(|s| s.took).context("no requests")?;
         tell(format_args!(
             "{} requests into gaps: {warm} met their pod, {cold} started a new one; {after_write} after the write of \
-             /scale, {close} of them within 50 ms; {conflicts} writes of the leader came too late (409); the longest took \
-             {longest:.1?}; {} failed",
+             /scale, {close} of them within 50 ms; {conflicts} writes of the leader came too late (409); {} failed; \
+             the longest: {longest}",
             shots.len(),
             failed.len()
         ));
@@ -141,9 +141,10 @@ async fn one_function(scene: Arc<Scene>, function: usize) -> Result<Vec<Shot>> {
     Ok(shots)
 }
 
-/// Sends a request. Gives whether it was cold; anything but a 200 is an error.
-async fn answered(scene: &Scene, name: &str) -> Result<bool> {
+/// Sends a request. Gives where its time went if it was cold; anything but a 200 is an error.
+async fn answered(scene: &Scene, name: &str) -> Result<Option<String>> {
     let answer = http::get(scene.entry, &scene.host(name), "/", PATIENCE).await?;
     ensure!(answer.status == 200, "answered {}: {}", answer.status, answer.text());
-    Ok(answer.header("rouse-cold-start").context("no Rouse-Cold-Start")? == "true")
+    let cold = answer.header("rouse-cold-start").context("no Rouse-Cold-Start")? == "true";
+    Ok(cold.then(|| answer.header("server-timing").unwrap_or_default().to_owned()))
 }
