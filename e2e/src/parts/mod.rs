@@ -82,6 +82,11 @@ impl Tools {
         Ok(Self { runtime: built(&RUNTIME)?, kube: built(&KUBE)?, dns: built(&DNS)?, helm: built(&HELM)? })
     }
 
+    /// Helm alone, likewise: it also works without a cluster.
+    pub(crate) fn only_helm(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
+        Ok(build::cached(&HELM, cache, steps)?.join("helm"))
+    }
+
     /// The binary that is every Kubernetes component, chosen by its first argument.
     pub(crate) fn kube(&self) -> PathBuf {
         self.kube.join("kube")

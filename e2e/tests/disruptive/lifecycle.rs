@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     future::Future,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -92,6 +93,13 @@ async fn only(scene: &Scene, expected: &[&str]) -> Result<()> {
     done.await.with_context(|| format!("left are {left:?} and not {expected:?}"))
 }
 
+/// The new Service's address, once kube-proxy leads it to the activator: a moment after the pod is ready.
+async fn entered(scene: &Scene) -> Result<SocketAddr> {
+    let entry = scene::entry(&scene.client).await?;
+    until("the Service leads somewhere", PATIENCE, async || Ok(http::streaming::connect(entry).await.ok())).await?;
+    Ok(entry)
+}
+
 #[test]
 fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
     reinstall("keep", async |scene, _, values| {
@@ -112,7 +120,7 @@ fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
         let began = Instant::now();
         install_with(&scene.cluster, &values)?;
         tell(format!("installed again after {:?}", began.elapsed()));
-        let entry = scene::entry(&scene.client).await?;
+        let entry = entered(&scene).await?;
         let answer = http::get(entry, &scene.host("kept"), "/", PATIENCE).await?;
         ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         let function = scene.function_when("kept", "Ready", |f| holds(f, ConditionType::Ready)).await?;
@@ -149,7 +157,7 @@ fn uninstalling_without_keep_leaves_nothing_at_all() {
         install_with(&scene.cluster, &values)?;
         tell(format!("installed from nothing after {:?}", began.elapsed()));
         scene.function("one", json!({})).await?;
-        let entry = scene::entry(&scene.client).await?;
+        let entry = entered(&scene).await?;
         let answer = http::get(entry, &scene.host("one"), "/", PATIENCE).await?;
         ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         Ok(())

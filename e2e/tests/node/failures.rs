@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use crds::{ConditionType, Function, Reason, condition};
 use e2e::{
     http::Answer,
