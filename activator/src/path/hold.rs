@@ -65,6 +65,8 @@ struct Wait {
     order: Option<u64>,
     held: bool,
     cold: bool,
+    /// Every ready pod was drained: it depends on the leader whether this becomes a cold start.
+    drained: bool,
     attempts: u32,
 }
 
@@ -88,7 +90,7 @@ impl Shared {
                 return Err(call.failure(Fault::QueueFull(share), Phase::Hold, false));
             }
         };
-        let cold = !function.any_ready();
+        let (cold, drained) = (!function.any_ready(), function.all_drained());
         match function.enter(wait.order) {
             Entry::Pass(grant) => Ok(grant),
             Entry::Refused(fault) => {
@@ -107,6 +109,7 @@ impl Shared {
                 wait.order = Some(ticket.order());
                 wait.held = true;
                 wait.cold |= cold;
+                wait.drained |= drained;
                 self.wait(call, ticket, place, wait.cold).await
             }
         }
@@ -191,15 +194,17 @@ where
         sent: Instant,
         seen: Seen,
     ) -> Answer {
-        answer.cold = wait.cold;
+        // The drained pods that it met have gone, and it waited for another.
+        let cold = wait.cold || (wait.drained && seen.ready.is_some_and(|ready| ready > arrived));
+        answer.cold = cold;
         let headers = answer.response.headers_mut();
-        headers.insert(headers::COLD_START, headers::flag(wait.cold));
+        headers.insert(headers::COLD_START, headers::flag(cold));
         if wait.held {
             let timeline = Timeline::new(arrived, function.wakes.read(), seen, sent, Instant::now());
             if let Some(value) = timeline.header() {
                 headers.append(headers::SERVER_TIMING, value);
             }
-            self.shared.metrics.held(&timeline, wait.cold);
+            self.shared.metrics.held(&timeline, cold);
             answer.timeline = Some(Box::new(timeline));
             answer.function = Some(function.key.to_string());
         }
