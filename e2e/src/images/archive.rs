@@ -40,7 +40,8 @@ pub(super) fn pack(image: &Image, binary: &Path, folder: &Path) -> Result<Archiv
     let (bytes, digest) = layout(image, &program)?;
     let path = folder.join(format!("{}.tar", image.name));
     // Whoever loads the archive meanwhile sees the old one or the new one.
-    let partial = path.with_extension("partial");
+    // Of this process alone: two builds at once must not move each other's file away.
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
     fs::write(&partial, bytes).with_context(|| format!("cannot write {}", partial.display()))?;
     fs::rename(&partial, &path)?;
     Ok(Archive { path, reference: image.reference.clone(), digest })
