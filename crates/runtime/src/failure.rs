@@ -99,7 +99,13 @@ fn of_container(container: &ContainerStatus, was_ready: bool) -> Option<Failure>
 }
 
 /// The second exit of a container that was never ready. A command that cannot be run at all fails on its first.
+///
+/// A container that runs is judged by nothing in its past: whoever looks for the first time, as a new leader does, cannot
+/// know whether it was ready between two restarts of weeks ago, and would end a pod that serves.
 fn exits_early(container: &ContainerStatus, was_ready: bool) -> Option<Failure> {
+    if container.state.as_ref().is_some_and(|state| state.running.is_some()) {
+        return None;
+    }
     let terminated = container.state.as_ref().and_then(|s| s.terminated.as_ref());
     if let Some(failure) = terminated.and_then(|_| cannot_run(container)) {
         return Some(failure);

@@ -47,6 +47,13 @@ fn the_second_exit_before_ready_is_a_crash_loop() {
 }
 
 #[test]
+fn a_container_that_runs_is_not_judged_by_its_past() {
+    let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+    let running = pod(json!({"state": {"running": {}}, "lastState": ended, "restartCount": 3}));
+    assert_eq!(of_pod(&running, false), Start::Fine);
+}
+
+#[test]
 fn a_command_that_cannot_run_fails_at_once() {
     let state = json!({"state": {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}}});
     let Start::Failed(failure) = of_pod(&pod(state), false) else { panic!("it is a failure") };
