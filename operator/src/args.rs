@@ -67,7 +67,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn lease(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
-        few if few < Duration::from_secs(6) => Err(format!("a lease of {text} s is too short: write at least 6")),
+        few if few < Duration::from_secs(10) => Err(format!("a lease of {text} s is too short: write at least 10")),
         enough => Ok(enough),
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn wrong_values_are_refused() {
         for wrong in
-            ["--lease=5", "--unschedulable=1.5", "--domain=a b", "--domain=a:80", "--url-scheme=ftp", "--pod-ip=here"]
+            ["--lease=9", "--unschedulable=1.5", "--domain=a b", "--domain=a:80", "--url-scheme=ftp", "--pod-ip=here"]
         {
             assert!(Args::try_parse_from(["operator", wrong]).is_err(), "{wrong}");
         }
