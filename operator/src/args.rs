@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::leadership::SHORTEST;
+
 /// Rouse's operator: reconciles Functions and Triggers, and sizes functions while it leads.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "operator", version)]
@@ -67,7 +69,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 fn lease(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
-        few if few < Duration::from_secs(10) => Err(format!("a lease of {text} s is too short: write at least 10")),
+        few if few < SHORTEST => {
+            Err(format!("a lease of {text} s is too short: write at least {}", SHORTEST.as_secs()))
+        }
         enough => Ok(enough),
     }
 }

@@ -26,8 +26,8 @@ use observe::Seen;
 
 /// Clocks of two nodes may differ by so much: a standby compares the renewal's time of day with its own.
 const SKEW: Duration = Duration::from_secs(1);
-/// Shortest lease: there must be time for a renewal, a failed one, and a write.
-const SHORTEST: Duration = Duration::from_secs(6);
+/// Shortest lease: there must be time for a renewal, a failed one, and a write of five seconds.
+pub const SHORTEST: Duration = Duration::from_secs(10);
 
 /// What the election needs to know.
 #[derive(Clone, Debug)]

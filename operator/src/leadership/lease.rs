@@ -46,7 +46,7 @@ pub(super) async fn contend(
     stop: &CancellationToken,
 ) {
     // Renewed three times in a lease's duration: two renewals may fail.
-    let seconds = settings.duration.as_secs().max(3);
+    let seconds = settings.duration.as_secs();
     let params = LeaseParams::new(&candidate.identity, seconds, seconds - seconds / 3)
         .with_field_manager(&candidate.field_manager);
     while !stop.is_cancelled() {
