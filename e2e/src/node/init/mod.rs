@@ -35,7 +35,7 @@ pub const COMMAND: &str = "node-init";
 pub fn outside(root: &Path) -> Result<()> {
     let paths = Paths::new(root.to_owned())?;
     setsid().context("cannot leave the terminal's session")?;
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS)
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS)
         .context("cannot make namespaces (root is needed)")?;
     let program = std::env::current_exe()?;
     let child = Command::new(program).args([COMMAND, "inside"]).arg(root).current_dir("/").spawn()?;
@@ -69,6 +69,8 @@ fn live(root: &Path) -> Result<()> {
 
 /// What has to be there before the first component: namespaces' content, and cgroups.
 fn prepare(plan: &Plan) -> Result<()> {
+    // Only here: in a mount namespace shared with [`outside`], the new `/proc` would hide this very process from it.
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace (root is needed)")?;
     isolate::mounts(plan)?;
     network::create()?;
     super::cgroups::create(&plan.paths.cgroup())
