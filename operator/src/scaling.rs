@@ -5,6 +5,7 @@
 //! [`drain`] (to zero without losing a request) and [`starts`] (ever more rarely), [`known`] says whose word is needed.
 //! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
+pub mod busy;
 pub mod drain;
 pub mod function;
 pub mod handle;

@@ -1,7 +1,7 @@
 //! What one activator has said, and whether its next report may follow. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -60,8 +60,8 @@ struct Totals {
     requests: u64,
 }
 
-/// How much was added to the totals of all functions by one report. What a new leader finds at its first look at an
-/// activator is where it starts to count from, so it adds nothing.
+/// How much was added to totals by one report. What a new leader finds at its first look at an activator is where it
+/// starts to count from, so it adds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     /// Request-milliseconds in flight.
@@ -73,7 +73,8 @@ pub struct Added {
 }
 
 impl Added {
-    fn add(&mut self, more: &Self) {
+    /// And so much more.
+    pub fn add(&mut self, more: &Self) {
         self.in_flight_request_ms = self.in_flight_request_ms.saturating_add(more.in_flight_request_ms);
         self.held_request_ms = self.held_request_ms.saturating_add(more.held_request_ms);
         self.requests = self.requests.saturating_add(more.requests);
@@ -129,8 +130,10 @@ pub struct Changes {
     pub touched: BTreeSet<String>,
     /// UIDs of Functions of which a pod became ready, or is ready no longer.
     pub readiness: BTreeSet<String>,
-    /// What was added to the totals.
-    pub added: Added,
+    /// What was added to the totals, by the UID of the Function.
+    pub added: BTreeMap<String, Added>,
+    /// The time in which that was, by the sender's clock: it ends with the report.
+    pub span: Duration,
 }
 
 /// One activator, from its first stream under this leader on.
@@ -246,11 +249,12 @@ impl Activator {
         base: Base,
     ) -> Result<Changes, Violation> {
         self.check(&report)?;
+        let span = Duration::from_millis(report.clock_ms - self.clock_ms);
         self.sequence = report.sequence;
         self.clock_ms = report.clock_ms;
         self.heard = now;
         self.started = before(now, report.clock_ms);
-        let mut changes = Changes::default();
+        let mut changes = Changes { span, ..Changes::default() };
         for count in report.functions {
             self.count(count, now, earlier, base, &mut changes)?;
         }
@@ -309,7 +313,9 @@ impl Activator {
             held_request_ms: grown(totals.held_request_ms, from.held_request_ms)?,
             requests: grown(totals.requests, from.requests)?,
         };
-        changes.added.add(&added);
+        if added != Added::default() {
+            changes.added.entry(count.uid.clone()).or_default().add(&added);
+        }
         let since = before(now, count.idle_ms);
         changes.touched.insert(count.uid.clone());
         self.functions.insert(count.uid, Count { totals, in_flight: count.in_flight, held: count.held, since });

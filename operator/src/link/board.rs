@@ -76,7 +76,7 @@ impl Board {
     }
 
     fn tell(&self, changes: Changes) {
-        self.metrics.add(&changes.added);
+        changes.added.values().for_each(|added| self.metrics.add(added));
         for function in changes.touched {
             self.touched.add(function);
         }

@@ -8,6 +8,8 @@ use std::{
 use link::v1::Report;
 use scale::Seen;
 
+use crate::scaling::busy::Busy;
+
 use super::activator::{Ack, Activator, Changes, Violation};
 
 /// Names one stream of one activator.
@@ -102,6 +104,17 @@ impl Roster {
     pub fn any_ready<'a>(&self, pods: impl IntoIterator<Item = &'a str>) -> bool {
         pods.into_iter()
             .any(|pod| self.activators.values().any(|entry| entry.activator.pod(pod).is_some_and(|p| p.ready)))
+    }
+
+    /// How busy each of these pods is, as last reported.
+    pub fn busy<'a>(&self, pods: impl IntoIterator<Item = &'a str>) -> Busy {
+        let mut busy = Busy::default();
+        for pod in pods {
+            for seen in self.activators.values().filter_map(|entry| entry.activator.pod(pod)) {
+                busy.add(pod, seen.in_flight);
+            }
+        }
+        busy
     }
 
     /// How many are heard, and how many count and are not.

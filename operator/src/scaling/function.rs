@@ -8,10 +8,12 @@ use std::{
 use scale::{Decision, IdleClock, Seen, Zero, desired, follow};
 
 use super::{
-    drain::{Current, Drains, End, Goal, Outcome, Step, Why},
+    busy::Busy,
+    drain::{Current, Drains, End, Goal, Marking, Outcome, Step, Want, Why},
     order::{Acks, Order, OrderIds},
     starts::Starts,
     view::{Revision, Role, View},
+    write::Way,
 };
 
 /// A scale-down that is held up for so long is told to the user.
@@ -26,6 +28,8 @@ pub struct Word {
     pub seen: Vec<Seen>,
     /// Of its order.
     pub acks: Acks,
+    /// Of its pods.
+    pub busy: Busy,
 }
 
 /// What is to be done.
@@ -42,10 +46,14 @@ pub enum Effect {
         revision: String,
         /// Replicas.
         replicas: i32,
+        /// Whether that is more or fewer.
+        way: Way,
         /// The condition of the write.
         version: String,
     },
-    /// A revision's way to zero is over.
+    /// Write the deletion costs of pods.
+    Mark(Marking),
+    /// A revision's way down is over.
     Ended {
         /// The revision.
         revision: String,
@@ -123,8 +131,8 @@ impl State {
         self.decision = serving.map(|serving| desired(&view.policy, serving.replicas, serving.failed, &idle));
 
         let goals: Vec<Goal<'_>> =
-            view.revisions.iter().map(|revision| Goal { revision, why: self.goal(view, revision, now) }).collect();
-        let steps = self.drains.step(&goals, &word.acks, now, ids);
+            view.revisions.iter().map(|revision| Goal { revision, want: self.goal(view, revision, now) }).collect();
+        let steps = self.drains.step(&goals, &word.busy, &word.acks, now, ids);
         let mut effects: Vec<Effect> =
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
         effects.extend(self.raise(view, now));
@@ -168,9 +176,9 @@ impl State {
         self.served = serving;
     }
 
-    fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Why> {
+    fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Want> {
         let failed = revision.failed.then_some(Why::Failed).filter(|_| self.starts.may_lower(&revision.name, now));
-        match revision.role {
+        let why = match revision.role {
             Role::Serving => match self.decision? {
                 Decision::Zero(Zero::Idle) => Some(Why::Idle),
                 Decision::Zero(Zero::Paused) => Some(Why::Paused),
@@ -179,15 +187,17 @@ impl State {
             },
             Role::Candidate => failed.or(view.policy.paused.then_some(Why::Paused)),
             Role::Retired => failed.or(Some(Why::Retired)),
-        }
+        };
+        why.map(Want::none)
     }
 
     fn effect(&mut self, revision: String, step: Step, now: Instant) -> Effect {
         match step {
             Step::Read => Effect::Read { revision },
-            Step::Lower { version } => Effect::Write { revision, replicas: 0, version },
+            Step::Lower { to, version } => Effect::Write { revision, replicas: to, way: Way::Down, version },
+            Step::Mark(marking) => Effect::Mark(marking),
             Step::Ended(why, end) => {
-                if why == Why::Failed && matches!(end, End::Lowered | End::Raised) {
+                if why == Why::Failed && matches!(end, End::Lowered { .. } | End::Raised) {
                     self.starts.lowered(&revision, now);
                 }
                 Effect::Ended { revision, why, end }
@@ -211,7 +221,7 @@ impl State {
         let mut effects = Vec::new();
         let mut raises = BTreeMap::new();
         for revision in &view.revisions {
-            let free = !self.drains.has(&revision.name) && self.starts.may_raise(&revision.name, now);
+            let free = !self.drains.holds(&revision.name) && self.starts.may_raise(&revision.name, now);
             let Some(replicas) = wanted(revision).filter(|_| free) else { continue };
             let asked = self.raises.get(&revision.name);
             if let Some(asked) = asked.filter(|asked| asked.version == revision.version && now < asked.again) {
@@ -221,7 +231,7 @@ impl State {
             let raise = Raise { version: revision.version.clone(), again: now + RAISE_AGAIN };
             raises.insert(revision.name.clone(), raise);
             let version = revision.version.clone();
-            effects.push(Effect::Write { revision: revision.name.clone(), replicas, version });
+            effects.push(Effect::Write { revision: revision.name.clone(), replicas, way: Way::Up, version });
         }
         self.raises = raises;
         effects

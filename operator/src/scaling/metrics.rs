@@ -6,13 +6,17 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::drain::{End, Outcome, Why};
+use super::{
+    drain::{End, Outcome, Why},
+    write::Way,
+};
 use crate::link;
 
 /// Which way a write goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Direction {
     Up,
+    Down,
     Zero,
 }
 
@@ -37,6 +41,7 @@ enum Reason {
     Paused,
     Retired,
     Failed,
+    Excess,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -67,6 +72,7 @@ pub struct Metrics {
     pub blocked: Gauge,
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
+    strays: Counter,
 }
 
 impl Metrics {
@@ -87,15 +93,24 @@ impl Metrics {
         registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
         registry.register(
             "rouse_drains",
-            "Revisions brought to zero, or not, by reason and result",
+            "Revisions brought to zero or to fewer replicas, or not, by reason and result",
             this.drains.clone(),
+        );
+        registry.register(
+            "rouse_pods_deleted_undrained",
+            "Pods that went in the place of those that were named to go",
+            this.strays.clone(),
         );
         this
     }
 
     /// Counts a write.
-    pub(super) fn wrote(&self, replicas: i32, outcome: Outcome) {
-        let direction = if replicas == 0 { Direction::Zero } else { Direction::Up };
+    pub(super) fn wrote(&self, replicas: i32, way: Way, outcome: Outcome) {
+        let direction = match way {
+            Way::Up => Direction::Up,
+            Way::Down if replicas > 0 => Direction::Down,
+            Way::Down => Direction::Zero,
+        };
         let result = match outcome {
             Outcome::Done => WriteResult::Done,
             Outcome::Conflict => WriteResult::Conflict,
@@ -106,16 +121,20 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { direction, result }).inc();
     }
 
-    /// Counts how a revision's way to zero ended.
+    /// Counts how a revision's way down ended.
     pub(super) fn ended(&self, why: Why, end: End) {
         let reason = match why {
             Why::Idle => Reason::Idle,
             Why::Paused => Reason::Paused,
             Why::Retired => Reason::Retired,
             Why::Failed => Reason::Failed,
+            Why::Excess => Reason::Excess,
         };
         let result = match end {
-            End::Lowered => DrainResult::Lowered,
+            End::Lowered { strays } => {
+                self.strays.inc_by(strays as u64);
+                DrainResult::Lowered
+            }
             End::Cancelled => DrainResult::Cancelled,
             End::Raised => DrainResult::Raised,
             End::Gone => DrainResult::Gone,

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use link::HEARTBEAT;
 use tokio::{
     task::JoinSet,
@@ -14,13 +16,13 @@ use tracing::{debug, info, warn};
 
 use super::{
     Context,
-    drain::{Current, End, Outcome, Why},
+    drain::{Current, End, Marking, Outcome, Why},
     function::{Effect, State, Word},
     known::Known,
     ledger::Ledger,
     order::{Acks, OrderIds},
     view::View,
-    write,
+    write::{self, Cost, Way},
 };
 use crate::{events::Note, link::Board, stores::Key};
 
@@ -37,7 +39,8 @@ struct Answer {
 
 enum Answered {
     Read(Result<Current, Outcome>),
-    Wrote { replicas: i32, outcome: Outcome },
+    Wrote { replicas: i32, way: Way, outcome: Outcome },
+    Marked,
 }
 
 /// One Function that is looked after.
@@ -161,7 +164,7 @@ impl Scaler {
             self.forget(key);
         }
         self.keys.insert(view.uid.clone(), key.clone());
-        let word = self.word(&view.uid);
+        let word = self.word(&view);
         let tended = self
             .functions
             .entry(key.clone())
@@ -190,10 +193,12 @@ impl Scaler {
         View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready)
     }
 
-    fn word(&self, uid: &str) -> Word {
-        let now = now();
+    fn word(&self, view: &View) -> Word {
         let roster = self.board.roster();
-        Word { seen: roster.seen(uid, now), acks: Acks { epoch: self.epoch, given: roster.acks(uid, now) } }
+        let pods = view.revisions.iter().flat_map(|revision| &revision.pods);
+        let busy = roster.busy(pods.map(String::as_str));
+        let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
+        Word { seen, acks: Acks { epoch: self.epoch, given }, busy }
     }
 
     /// It is gone: its order with it.
@@ -207,8 +212,8 @@ impl Scaler {
 
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
-            // Never a write of 0: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { replicas: 1.., .. } if self.calls.len() >= CALLS => {
+            // Never a lowering: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } if self.calls.len() >= CALLS => {
                 self.waiting.push_back((key.clone(), effect));
             }
             Effect::Read { revision } => {
@@ -218,17 +223,36 @@ impl Scaler {
                     Answered::Read(write::read(client, &namespace, &revision).await)
                 });
             }
-            Effect::Write { revision, replicas, version } => {
+            Effect::Mark(marking) => self.mark(key, &marking),
+            Effect::Write { revision, replicas, way, version } => {
                 let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
                 self.call(key, revision, move |client, namespace, revision| async move {
                     let name = (namespace.as_str(), revision.as_str());
                     let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-                    Answered::Wrote { replicas, outcome }
+                    Answered::Wrote { replicas, way, outcome }
                 });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
         }
+    }
+
+    /// Writes deletion costs. What does not show its effect is asked for again.
+    fn mark(&mut self, key: &Key, marking: &Marking) {
+        if self.calls.len() >= CALLS {
+            return;
+        }
+        let cost = |pod: Arc<Pod>| {
+            let uid = pod.uid()?;
+            let first = marking.set.contains(&uid);
+            (first || marking.clear.contains(&uid)).then(|| Cost { name: pod.name_any(), uid, first })
+        };
+        let pods: Vec<Cost> = self.cx.stores.pods.of(key).into_iter().filter_map(cost).collect();
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        self.call(key, String::new(), move |client, namespace, _| async move {
+            write::costs(client, &leadership, epoch, &namespace, pods).await;
+            Answered::Marked
+        });
     }
 
     fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
@@ -246,11 +270,12 @@ impl Scaler {
         let Answer { key, uid, revision, what } = answer;
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
-        let acks = self.word(&uid).acks;
+        let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
-            Answered::Wrote { replicas, outcome } => {
-                self.cx.metrics.wrote(replicas, outcome);
+            Answered::Marked => None,
+            Answered::Wrote { replicas, way, outcome } => {
+                self.cx.metrics.wrote(replicas, way, outcome);
                 info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
                 tended.state.written(&revision, outcome, now())
             }
@@ -272,7 +297,7 @@ impl Scaler {
             End::Refused => {
                 warn!(function = %key, revision, ?why, "The revision could not be lowered; its pods are given back.")
             }
-            _ => info!(function = %key, revision, ?why, ?end, "The way of a revision to zero is over."),
+            _ => info!(function = %key, revision, ?why, ?end, "The way of a revision down is over."),
         }
     }
 

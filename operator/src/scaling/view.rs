@@ -42,8 +42,20 @@ pub struct Revision {
     pub failed: bool,
     /// UIDs of its pods that stay, ready or not.
     pub pods: BTreeSet<String>,
+    /// UIDs of those that Kubernetes calls Ready.
+    pub ready: BTreeSet<String>,
+    /// UIDs of those that have a deletion cost.
+    pub marked: BTreeSet<String>,
     /// UIDs of its pods that are being deleted.
     pub leaving: BTreeSet<String>,
+}
+
+impl Revision {
+    /// Whether it has exactly the pods that are wanted of it, all of them Ready.
+    pub fn is_whole(&self) -> bool {
+        usize::try_from(self.replicas).is_ok_and(|replicas| replicas == self.pods.len())
+            && self.pods.is_subset(&self.ready)
+    }
 }
 
 /// One Function.
@@ -136,20 +148,33 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         linger: grace.max(seconds(function.spec.timeouts.request_seconds)),
         failed: false,
         pods: BTreeSet::new(),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
         leaving: BTreeSet::new(),
         name,
     };
     for pod in pods.iter().filter(|pod| pod.labels().get(labels::REVISION) == Some(&revision.name)) {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
         let Some(uid) = pod.uid().filter(|_| !matches!(phase, "Succeeded" | "Failed")) else { continue };
-        let leaves = pod.metadata.deletion_timestamp.is_some();
-        if leaves {
-            revision.leaving.insert(uid)
-        } else {
-            revision.pods.insert(uid)
-        };
+        if pod.metadata.deletion_timestamp.is_some() {
+            revision.leaving.insert(uid);
+            continue;
+        }
+        if is_ready(pod) {
+            revision.ready.insert(uid.clone());
+        }
+        if pod.annotations().contains_key(labels::POD_DELETION_COST) {
+            revision.marked.insert(uid.clone());
+        }
+        revision.pods.insert(uid);
     }
     Some(revision)
+}
+
+/// Whether Kubernetes calls a pod Ready.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn seconds(seconds: i32) -> Duration {

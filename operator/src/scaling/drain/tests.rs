@@ -1,3 +1,4 @@
+mod excess;
 mod interleavings;
 
 use std::time::Duration;
@@ -21,6 +22,8 @@ fn revision(name: &str, replicas: i32, generation: i64, pods: &[&str]) -> Revisi
         linger: Duration::from_secs(30),
         failed: false,
         pods: set(pods),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }
@@ -31,17 +34,18 @@ struct Bench {
     ids: OrderIds,
     now: Instant,
     acks: Acks,
+    busy: Busy,
 }
 
 impl Bench {
     fn new() -> Self {
         let acks = Acks { epoch: EPOCH, given: vec![None, None] };
-        Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks }
+        Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks, busy: Busy::default() }
     }
 
     fn step(&mut self, goals: &[(&Revision, Option<Why>)]) -> Vec<(String, Step)> {
-        let goals: Vec<_> = goals.iter().map(|(revision, why)| Goal { revision, why: *why }).collect();
-        self.drains.step(&goals, &self.acks, self.now, &mut self.ids)
+        let goals: Vec<_> = goals.iter().map(|(revision, why)| Goal { revision, want: why.map(Want::none) }).collect();
+        self.drains.step(&goals, &self.busy, &self.acks, self.now, &mut self.ids)
     }
 
     fn order(&self) -> &Order {
@@ -77,7 +81,7 @@ impl Bench {
         assert_eq!(self.step(&[(revision, Some(why))]), []);
         self.all_ack();
         assert_eq!(self.step(&[(revision, Some(why))]), [(revision.name.clone(), Step::Read)]);
-        let lower = Step::Lower { version: "77".to_owned() };
+        let lower = Step::Lower { to: 0, version: "77".to_owned() };
         assert_eq!(self.read(&revision.name, Ok(current(77, 4, revision.replicas))), Some(lower));
     }
 }
@@ -104,7 +108,7 @@ fn from_the_order_to_no_pods() {
     down.leaving = set(&["a"]);
     assert_eq!(bench.step(&[(&down, None)]), []);
     assert_eq!((bench.order().id, bench.order().pods.len()), (id, 2), "kept until the pods are gone");
-    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered));
+    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered { strays: 0 }));
     assert_eq!(bench.drains.order(), None);
     assert!(bench.drains.is_empty());
 }
@@ -151,7 +155,7 @@ fn what_changed_during_the_read_stops_the_write() {
         assert_eq!(bench.step(&[(&up, Some(Why::Idle))]).len(), 1);
         spoil(&mut bench);
         assert_eq!(bench.read("f-1", Ok(current(77, 4, 1))), None, "{what}");
-        assert!(bench.drains.has("f-1"), "{what}: decided again");
+        assert!(bench.drains.holds("f-1"), "{what}: decided again");
     }
 }
 
@@ -175,7 +179,7 @@ fn a_raise_that_the_read_shows_stops_the_write() {
     bench.all_ack();
     bench.step(&[(&up, Some(Why::Idle))]);
     assert_eq!(bench.read("f-1", Ok(current(80, 5, 3))), None);
-    assert!(bench.drains.has("f-1"));
+    assert!(bench.drains.holds("f-1"));
 }
 
 #[test]
@@ -218,7 +222,7 @@ fn a_write_that_fails_again_and_again_gives_the_pods_back_for_a_while() {
     assert!(bench.drains.is_empty() && bench.drains.order().is_none());
     bench.wait(5000);
     bench.step(&goal);
-    assert!(bench.drains.has("f-1"));
+    assert!(bench.drains.holds("f-1"));
 }
 
 #[test]
@@ -231,7 +235,7 @@ fn a_write_without_an_answer_that_took_place_is_seen() {
     down.leaving = set(&["a"]);
     assert_eq!(bench.step(&[(&down, Some(Why::Idle))]), []);
     assert_eq!(bench.order().pods, set(&["a"]), "no request goes to a pod that is leaving");
-    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered));
+    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered { strays: 0 }));
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
         assert_eq!(bench.step(&[(&old, Some(why))]), [("f-0".to_owned(), Step::Read)], "{why:?}");
         bench.ack(0, 7, 1, 900);
         let step = bench.read("f-0", Ok(current(77, 4, 1)));
-        assert_eq!(step, Some(Step::Lower { version: "77".to_owned() }), "new requests go elsewhere");
+        assert_eq!(step, Some(Step::Lower { to: 0, version: "77".to_owned() }), "new requests go elsewhere");
     }
     // Held requests do not hold up what will not serve them.
     let mut bench = Bench::new();
@@ -295,7 +299,7 @@ fn a_failed_start_is_lowered_without_a_word_from_anybody() {
     let up = revision("f-1", 1, 4, &["a"]);
     assert_eq!(bench.step(&[(&up, Some(Why::Failed))]), [("f-1".to_owned(), Step::Read)]);
     assert_eq!(bench.drains.order(), None);
-    let lower = Step::Lower { version: "77".to_owned() };
+    let lower = Step::Lower { to: 0, version: "77".to_owned() };
     assert_eq!(bench.read("f-1", Ok(current(77, 4, 1))), Some(lower));
 }
 

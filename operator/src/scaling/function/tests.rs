@@ -18,6 +18,8 @@ fn revision(name: &str, role: Role, replicas: i32, pods: &[&str]) -> Revision {
         linger: Duration::from_secs(30),
         failed: false,
         pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }
@@ -39,7 +41,7 @@ impl Bench {
     fn new(quiet: u64) -> Self {
         let now = Instant::now() + Duration::from_secs(100_000);
         let seen = vec![Seen::Quiet(now - Duration::from_secs(quiet)); 2];
-        let word = Word { seen, acks: Acks { epoch: 1, given: vec![None; 2] } };
+        let word = Word { seen, acks: Acks { epoch: 1, given: vec![None; 2] }, busy: Busy::default() };
         Self { state: State::default(), ids: OrderIds::default(), now, word }
     }
 
@@ -59,7 +61,8 @@ impl Bench {
 }
 
 fn write(revision: &str, replicas: i32, version: &str) -> Effect {
-    Effect::Write { revision: revision.to_owned(), replicas, version: version.to_owned() }
+    let way = if replicas == 0 { Way::Down } else { Way::Up };
+    Effect::Write { revision: revision.to_owned(), replicas, way, version: version.to_owned() }
 }
 
 fn read(revision: &str) -> Effect {
@@ -81,7 +84,7 @@ fn an_idle_function_is_drained_and_lowered() {
     assert_eq!(effect, Some(write("f-1", 0, "7")));
     assert_eq!(bench.state.written("f-1", Outcome::Done, bench.now), None);
     let gone = view(0, vec![Revision { generation: 2, ..revision("f-1", Role::Serving, 0, &[]) }]);
-    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Idle, end: End::Lowered };
+    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Idle, end: End::Lowered { strays: 0 } };
     assert_eq!(bench.step(&gone), [ended]);
     assert!(!bench.state.is_awake(&gone));
 }
@@ -200,7 +203,7 @@ fn a_failed_start_goes_at_once_and_comes_back_for_min_only_after_a_pause() {
     assert_eq!(effect, Some(write("f-1", 0, "7")));
     bench.state.written("f-1", Outcome::Done, bench.now);
     failing.revisions[0] = Revision { generation: 2, ..revision("f-1", Role::Serving, 0, &[]) };
-    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Failed, end: End::Lowered };
+    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Failed, end: End::Lowered { strays: 0 } };
     assert_eq!(bench.step(&failing), [ended]);
     bench.wait(1);
     assert_eq!(bench.step(&failing), []);

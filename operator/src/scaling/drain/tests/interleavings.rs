@@ -125,7 +125,7 @@ proptest! {
                             }
                             open.push((lower, wakes));
                         }
-                        Step::Lower { version: of } => {
+                        Step::Lower { version: of, .. } => {
                             if of == version.to_string() {
                                 // A wake since the read has changed the version, so it is never undone.
                                 prop_assert_eq!(wakes_at_read, wakes);
@@ -137,7 +137,7 @@ proptest! {
                                 bench.written("f", Outcome::Conflict);
                             }
                         }
-                        Step::Ended(..) => {}
+                        Step::Ended(..) | Step::Mark(_) => {}
                     }
                 }
             }
@@ -159,14 +159,14 @@ proptest! {
                             open.push((lower, wakes));
                         }
                     }
-                    Step::Lower { version: of } if of == version.to_string() => {
+                    Step::Lower { version: of, .. } if of == version.to_string() => {
                         (replicas, generation, version) = (0, generation + 1, version + 1);
                         bench.written("f", Outcome::Done);
                     }
                     Step::Lower { .. } => {
                         bench.written("f", Outcome::Conflict);
                     }
-                    Step::Ended(..) => {}
+                    Step::Ended(..) | Step::Mark(_) => {}
                 }
             }
             for (_, step) in bench.step(&[(&seen, Some(Why::Idle))]) {
