@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use mount::{EmptyDirMount, Mount, NamedMount};
 pub use pod::{ImagePullPolicy, PodOptions};
 pub use resources::Resources;
-pub use scaling::{Mode, Queue, Readiness, Scaling, Timeouts};
+pub use scaling::{CONCURRENCY_TARGET, Metric, Mode, Queue, REQUESTS_PER_SECOND_TARGET, Readiness, Scaling, Timeouts};
 pub use status::FunctionStatus;
 
 /// Function runs a container while it is called and keeps nothing running while it is not.

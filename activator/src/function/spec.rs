@@ -85,7 +85,7 @@ mod tests {
     fn a_share_is_the_goal_rounded_up() {
         for (target, percent, share) in [(10, 100, 10), (100, 70, 70), (1, 70, 1), (3, 50, 2)] {
             let mut spec = Spec::test();
-            spec.scaling.target = target;
+            spec.scaling.target = Some(target);
             spec.scaling.target_utilization_percent = percent;
             assert_eq!(spec.share(), share, "{target} × {percent} %");
         }

@@ -72,7 +72,7 @@ async fn only_the_first_waiter_starts_a_waker() {
 #[tokio::test]
 async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
     let function = function(|spec| {
-        spec.scaling.target = 2;
+        spec.scaling.target = Some(2);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a", "b"]);
@@ -100,7 +100,7 @@ async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
 #[tokio::test]
 async fn at_the_most_replicas_nothing_is_held_back() {
     let function = function(|spec| {
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.max_replicas = 1;
     });
     let pods = pods(&function, &["a"]);
@@ -113,7 +113,7 @@ async fn at_the_most_replicas_nothing_is_held_back() {
 #[tokio::test]
 async fn a_newcomer_goes_behind_the_queue() {
     let function = function(|spec| {
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);
@@ -133,7 +133,7 @@ async fn a_newcomer_goes_behind_the_queue() {
 async fn one_that_leaves_frees_its_place_and_its_grant() {
     let function = function(|spec| {
         spec.queue = 2;
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);
@@ -157,7 +157,7 @@ async fn one_that_leaves_frees_its_place_and_its_grant() {
 async fn one_that_comes_back_unsent_keeps_its_place() {
     let function = function(|spec| {
         spec.queue = 1;
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);

@@ -15,15 +15,23 @@ pub struct Scaling {
     /// Most replicas. Default 100. Range 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Requests that one replica handles at once, as a goal, not a limit. Default 100. Range 1 to 10000.
+    /// What the load is measured in: Concurrency (requests at once) or RequestsPerSecond. Default Concurrency.
+    pub metric: Metric,
+    /// Load that one replica handles, as a goal, not a limit: requests at once, or a second. Default 100, with
+    /// RequestsPerSecond 200. Range 1 to 10000.
     #[schemars(range(min = 1, max = 10000))]
-    pub target: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<i32>,
     /// Percent of the target at which another replica is wanted. Default 70. Range 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub target_utilization_percent: i32,
-    /// Seconds without a request after which the last replica stops. Default 60. Range 6 to 3600.
+    /// Seconds over which the load is averaged, and without a request after which the last replica stops. Default 60.
+    /// Range 6 to 3600.
     #[schemars(range(min = 6, max = 3600))]
     pub window_seconds: i32,
+    /// Seconds for which fewer replicas must have been enough before any stops. Default 0. Range 0 to 3600.
+    #[schemars(range(min = 0, max = 3600))]
+    pub scale_down_delay_seconds: i32,
 }
 
 impl Default for Scaling {
@@ -32,17 +40,40 @@ impl Default for Scaling {
             mode: Mode::Auto,
             min_replicas: 0,
             max_replicas: 100,
-            target: 100,
+            metric: Metric::Concurrency,
+            target: None,
             target_utilization_percent: 70,
             window_seconds: 60,
+            scale_down_delay_seconds: 0,
         }
     }
 }
 
+/// `target` where it is not given, for [`Metric::Concurrency`].
+pub const CONCURRENCY_TARGET: i32 = 100;
+/// `target` where it is not given, for [`Metric::RequestsPerSecond`].
+pub const REQUESTS_PER_SECOND_TARGET: i32 = 200;
+
 impl Scaling {
-    /// Requests that one replica is meant to have at once: target × utilisation, at least 0.01.
+    /// Load that one replica is meant to have, in the unit of `metric`: as given, or its default.
+    pub fn target(&self) -> i32 {
+        self.target.unwrap_or(match self.metric {
+            Metric::Concurrency => CONCURRENCY_TARGET,
+            Metric::RequestsPerSecond => REQUESTS_PER_SECOND_TARGET,
+        })
+    }
+
+    /// Requests that one replica is meant to have at once, whatever the metric: waking and releasing know no other unit.
+    pub fn concurrency(&self) -> i32 {
+        match self.metric {
+            Metric::Concurrency => self.target(),
+            Metric::RequestsPerSecond => CONCURRENCY_TARGET,
+        }
+    }
+
+    /// Requests at once at which another replica is wanted: [`concurrency`](Self::concurrency) × utilisation, at least 0.01.
     pub fn goal(&self) -> f64 {
-        (f64::from(self.target) * f64::from(self.target_utilization_percent) / 100.0).max(0.01)
+        (f64::from(self.concurrency()) * f64::from(self.target_utilization_percent) / 100.0).max(0.01)
     }
 
     /// Replicas that `requests` at once need: at least 1 while there is any, never above `maxReplicas`.
@@ -67,6 +98,16 @@ pub enum Mode {
     Auto,
     /// Nobody: there are none, and requests are refused.
     Paused,
+}
+
+/// What the load of a function is measured in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Metric {
+    /// Requests at once, in flight or held.
+    #[default]
+    Concurrency,
+    /// Requests that arrive in a second.
+    RequestsPerSecond,
 }
 
 /// How long a request may take.
@@ -118,7 +159,7 @@ mod tests {
     #[test]
     fn need_is_the_held_requests_over_the_goal() {
         let of = |target, percent, max| Scaling {
-            target,
+            target: Some(target),
             target_utilization_percent: percent,
             max_replicas: max,
             ..Scaling::default()
@@ -134,6 +175,19 @@ mod tests {
         ];
         for (scaling, requests, need) in table {
             assert_eq!(scaling.need(requests), need, "{requests} requests at {scaling:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_depends_on_the_metric_and_waking_knows_requests_at_once_only() {
+        let of = |metric, target| Scaling { metric, target, ..Scaling::default() };
+        for (scaling, target, concurrency) in [
+            (of(Metric::Concurrency, None), 100, 100),
+            (of(Metric::Concurrency, Some(7)), 7, 7),
+            (of(Metric::RequestsPerSecond, None), 200, 100),
+            (of(Metric::RequestsPerSecond, Some(7)), 7, 100),
+        ] {
+            assert_eq!((scaling.target(), scaling.concurrency()), (target, concurrency), "{scaling:?}");
         }
     }
 }
