@@ -1,11 +1,13 @@
-//! The scaling side of the leader: brings idle functions, retired revisions and failed starts to zero, keeps
-//! `minReplicas`, and brings a new revision to the load of the old one.
+//! The scaling side of the leader: gives each function as many replicas as its load needs, brings idle functions, retired
+//! revisions and failed starts to zero, and brings a new revision to the size of the old one.
 //!
 //! Decisions are pure and take `now`: [`view`] is a Function as the stores show it, [`function`] decides about it with
-//! [`drain`] (to zero without losing a request) and [`starts`] (ever more rarely), [`known`] says whose word is needed.
+//! [`decision`] (how many replicas), [`drain`] (fewer without losing a request) and [`starts`] (ever more rarely), [`known`]
+//! says whose word is needed.
 //! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
 pub mod busy;
+pub mod decision;
 pub mod drain;
 pub mod function;
 pub mod handle;
@@ -15,6 +17,7 @@ pub mod metrics;
 pub mod order;
 pub mod scaler;
 pub mod starts;
+mod tell;
 pub mod view;
 pub mod write;
 

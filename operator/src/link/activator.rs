@@ -9,7 +9,7 @@ use link::{
     UNKNOWN_AFTER,
     v1::{Acknowledgement, FunctionCount, PodState, Report},
 };
-use scale::Seen;
+use scale::{Said, Seen};
 
 use super::limits;
 
@@ -229,6 +229,13 @@ impl Activator {
             Some(count) => Seen::Quiet(count.since.max(self.started)),
             None => Seen::Quiet(self.started),
         }
+    }
+
+    /// What it last said of a function's requests at that moment; `None` if its word does not hold.
+    pub fn said(&self, function: &str, now: Instant) -> Option<Said> {
+        let count = self.functions.get(function);
+        let (in_flight, held) = count.map_or((0, 0), |count| (count.in_flight, count.held));
+        self.is_heard(now).then_some(Said { at: self.heard, in_flight, held })
     }
 
     /// Its newest acknowledgement for a function.

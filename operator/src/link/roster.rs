@@ -6,7 +6,7 @@ use std::{
 };
 
 use link::v1::Report;
-use scale::Seen;
+use scale::{Said, Seen};
 
 use crate::scaling::busy::Busy;
 
@@ -80,6 +80,19 @@ impl Roster {
     /// What each activator says of a function's requests.
     pub fn seen(&self, function: &str, now: Instant) -> Vec<Seen> {
         self.members(now).into_iter().map(|one| one.map_or(Seen::Unknown, |one| one.seen(function, now))).collect()
+    }
+
+    /// What each activator that is heard last said of a function's requests at that moment.
+    pub fn said(&self, function: &str, now: Instant) -> Vec<Said> {
+        self.members(now).into_iter().flatten().filter_map(|one| one.said(function, now)).collect()
+    }
+
+    /// How many of these pods any activator that is heard has probed ready.
+    pub fn ready<'a>(&self, pods: impl IntoIterator<Item = &'a str>, now: Instant) -> usize {
+        let heard: Vec<&Activator> =
+            self.activators.values().map(|entry| &entry.activator).filter(|one| one.is_heard(now)).collect();
+        let ready = |pod: &&str| heard.iter().any(|one| one.pod(pod).is_some_and(|pod| pod.ready));
+        pods.into_iter().filter(ready).count()
     }
 
     /// The newest acknowledgement of each activator for a function; `None` from who is not heard or has given none.

@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scale::{Decision, IdleClock, Seen, Zero, desired, follow};
+use scale::{IdleClock, Said, Seen, Sizing};
+
+use crate::link::news::Loaded;
 
 use super::{
     busy::Busy,
+    decision::{Decision, Judge, Load},
     drain::{Current, Drains, End, Goal, Marking, Outcome, Step, Want, Why},
     order::{Acks, Order, OrderIds},
     starts::Starts,
@@ -26,6 +29,10 @@ const RAISE_AGAIN: Duration = Duration::from_secs(2);
 pub struct Word {
     /// Of its requests; one for each activator that counts.
     pub seen: Vec<Seen>,
+    /// Of its requests at the moment; one for each activator that is heard.
+    pub said: Vec<Said>,
+    /// Of the pods of its serving revision: so many are ready.
+    pub ready: i32,
     /// Of its order.
     pub acks: Acks,
     /// Of its pods.
@@ -75,6 +82,7 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct State {
     clock: IdleClock,
+    judge: Judge,
     drains: Drains,
     starts: Starts,
     raises: BTreeMap<String, Raise>,
@@ -115,11 +123,20 @@ impl State {
         self.decision
     }
 
+    /// What the size of a revision is decided from, if its load decides.
+    pub fn sizing(&self, revision: &str) -> Option<&Sizing> {
+        let serves = self.served.as_ref().is_some_and(|(serving, _)| serving == revision);
+        self.judge.sizing().filter(|_| serves)
+    }
+
+    /// Takes in what the activators' totals grew by.
+    pub fn record(&mut self, loads: &[Loaded], now: Instant) {
+        self.judge.record(loads, now);
+    }
+
     /// Whether time alone can change anything: at zero, with nothing going on, it cannot.
     pub fn is_awake(&self, view: &View) -> bool {
-        !self.drains.is_empty()
-            || view.policy.floor() > 0
-            || view.revisions.iter().any(|revision| revision.replicas > 0)
+        !self.drains.is_empty() || view.floor() > 0 || view.revisions.iter().any(|revision| revision.replicas > 0)
     }
 
     /// Looks at everything. It is called on every change and now and then, and calling it again changes nothing.
@@ -127,8 +144,8 @@ impl State {
         self.note_wake(view, now);
         self.starts.tidy(view.revisions.iter().map(|revision| revision.name.as_str()), now);
         let idle = self.clock.observe(now, word.seen.iter().copied());
-        let serving = view.serving();
-        self.decision = serving.map(|serving| desired(&view.policy, serving.replicas, serving.failed, &idle));
+        let load = Load { said: word.said.clone(), idle, ready: word.ready };
+        self.decision = view.serving().map(|serving| self.judge.decide(view, serving, &load, now));
 
         let goals: Vec<Goal<'_>> =
             view.revisions.iter().map(|revision| Goal { revision, want: self.goal(view, revision, now) }).collect();
@@ -178,17 +195,16 @@ impl State {
 
     fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Want> {
         let failed = revision.failed.then_some(Why::Failed).filter(|_| self.starts.may_lower(&revision.name, now));
-        let why = match revision.role {
+        match revision.role {
             Role::Serving => match self.decision? {
-                Decision::Zero(Zero::Idle) => Some(Why::Idle),
-                Decision::Zero(Zero::Paused) => Some(Why::Paused),
-                Decision::Zero(Zero::Failed) => failed,
-                Decision::Keep | Decision::Raise(_) | Decision::Blocked(_) => None,
+                Decision::Lower(to) => Some(Want { why: Why::Excess, to }),
+                Decision::Zero(Why::Failed) => failed.map(Want::none),
+                Decision::Zero(why) => Some(Want::none(why)),
+                Decision::Keep | Decision::Raise(_) | Decision::Blocked => None,
             },
-            Role::Candidate => failed.or(view.policy.paused.then_some(Why::Paused)),
-            Role::Retired => failed.or(Some(Why::Retired)),
-        };
-        why.map(Want::none)
+            Role::Candidate => failed.or(view.paused.then_some(Why::Paused)).map(Want::none),
+            Role::Retired => failed.or(Some(Why::Retired)).map(Want::none),
+        }
     }
 
     fn effect(&mut self, revision: String, step: Step, now: Instant) -> Effect {
@@ -215,7 +231,8 @@ impl State {
         };
         let wanted = |revision: &Revision| match (revision.role, self.decision) {
             (Role::Serving, Some(Decision::Raise(to))) => Some(to),
-            (Role::Candidate, _) if !view.policy.paused && !revision.failed => follow(revision.replicas, size),
+            // To the size of the one that it follows, before it takes over. Never down.
+            (Role::Candidate, _) if !view.paused && !revision.failed => (revision.replicas < size).then_some(size),
             _ => None,
         };
         let mut effects = Vec::new();
@@ -241,7 +258,7 @@ impl State {
     fn block(&mut self, word: &Word, now: Instant) -> Option<Effect> {
         let silent = word.seen.iter().filter(|seen| matches!(seen, Seen::Unknown)).count();
         let waiting = self.drains.unacknowledged(&word.acks);
-        let undecided = matches!(self.decision, Some(Decision::Blocked(_)));
+        let undecided = matches!(self.decision, Some(Decision::Blocked));
         let missing = if undecided { Some(silent) } else { waiting.map(|waiting| waiting.max(silent)) };
         let Some(missing) = missing else {
             self.blocked = None;

@@ -6,6 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use scale::Rule;
+
 use super::{
     drain::{End, Outcome, Why},
     write::Way,
@@ -59,6 +61,11 @@ struct DrainLabels {
     result: DrainResult,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: &'static str,
+}
+
 /// The metrics of scaling and of the link. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -73,6 +80,7 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
     strays: Counter,
+    decisions: Family<RuleLabels, Counter>,
 }
 
 impl Metrics {
@@ -101,6 +109,11 @@ impl Metrics {
             "Pods that went in the place of those that were named to go",
             this.strays.clone(),
         );
+        registry.register(
+            "rouse_scale_decisions",
+            "Changes of a size that the load asked for, by the rule that had the last word",
+            this.decisions.clone(),
+        );
         this
     }
 
@@ -119,6 +132,11 @@ impl Metrics {
             Outcome::NotNow => WriteResult::NoLease,
         };
         self.writes.get_or_create(&WriteLabels { direction, result }).inc();
+    }
+
+    /// Counts a change of a size that the load asked for.
+    pub(super) fn decided(&self, rule: Rule) {
+        self.decisions.get_or_create(&RuleLabels { rule: rule.name() }).inc();
     }
 
     /// Counts how a revision's way down ended.

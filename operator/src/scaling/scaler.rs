@@ -8,6 +8,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::HEARTBEAT;
+use scale::Sizing;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -21,10 +22,11 @@ use super::{
     known::Known,
     ledger::Ledger,
     order::{Acks, OrderIds},
+    tell,
     view::View,
     write::{self, Cost, Way},
 };
-use crate::{events::Note, link::Board, stores::Key};
+use crate::{link::Board, stores::Key};
 
 /// Reads and writes at once; more wait for the next look.
 const CALLS: usize = 32;
@@ -39,7 +41,7 @@ struct Answer {
 
 enum Answered {
     Read(Result<Current, Outcome>),
-    Wrote { replicas: i32, way: Way, outcome: Outcome },
+    Wrote { replicas: i32, way: Way, because: Option<Sizing>, outcome: Outcome },
     Marked,
 }
 
@@ -98,6 +100,9 @@ impl Scaler {
             self.look(&Key::from_obj(&*function));
         }
         loop {
+            let heard = self.hear();
+            self.look_at(heard);
+            self.ledger.publish();
             tokio::select! {
                 biased;
                 Some(answer) = self.calls.join_next() => {
@@ -105,10 +110,7 @@ impl Scaler {
                         self.answer(answer);
                     }
                 }
-                functions = board.touched() => {
-                    let keys: Vec<Key> = functions.iter().filter_map(|uid| self.keys.get(uid).cloned()).collect();
-                    self.look_at(keys);
-                }
+                () = board.news().rung() => {}
                 keys = changes.take() => self.look_at(keys),
                 functions = board.readiness() => {
                     let changed = cx.handle.changed();
@@ -124,8 +126,21 @@ impl Scaler {
                 }
                 _ = second.tick() => self.tick(),
             }
-            self.ledger.publish();
         }
+    }
+
+    /// Takes in what the activators told since the last time; gives the Functions that it is about. What is about nobody
+    /// who is known here is forgotten.
+    fn hear(&mut self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (uid, loads) in self.board.news().take() {
+            let Some(key) = self.keys.get(&uid) else { continue };
+            if let Some(tended) = self.functions.get_mut(key) {
+                tended.state.record(&loads, now());
+            }
+            keys.push(key.clone());
+        }
+        keys
     }
 
     /// Once a second: everything that time alone can change.
@@ -197,8 +212,16 @@ impl Scaler {
         let roster = self.board.roster();
         let pods = view.revisions.iter().flat_map(|revision| &revision.pods);
         let busy = roster.busy(pods.map(String::as_str));
+        let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
+        let ready = roster.ready(serving.map(String::as_str), now());
         let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
-        Word { seen, acks: Acks { epoch: self.epoch, given }, busy }
+        Word {
+            seen,
+            said: roster.said(&view.uid, now()),
+            ready: i32::try_from(ready).unwrap_or(i32::MAX),
+            acks: Acks { epoch: self.epoch, given },
+            busy,
+        }
     }
 
     /// It is gone: its order with it.
@@ -226,14 +249,15 @@ impl Scaler {
             Effect::Mark(marking) => self.mark(key, &marking),
             Effect::Write { revision, replicas, way, version } => {
                 let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+                let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
                 self.call(key, revision, move |client, namespace, revision| async move {
                     let name = (namespace.as_str(), revision.as_str());
                     let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-                    Answered::Wrote { replicas, way, outcome }
+                    Answered::Wrote { replicas, way, because, outcome }
                 });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
-            Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
+            Effect::Blocked { missing, of } => tell::blocked(&self.cx, key, missing, of),
         }
     }
 
@@ -274,8 +298,12 @@ impl Scaler {
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
             Answered::Marked => None,
-            Answered::Wrote { replicas, way, outcome } => {
+            Answered::Wrote { replicas, way, because, outcome } => {
                 self.cx.metrics.wrote(replicas, way, outcome);
+                if let Some(sizing) = because.filter(|_| outcome == Outcome::Done) {
+                    self.cx.metrics.decided(sizing.rule);
+                    tell::sized(&self.cx, &key, &revision, replicas, &sizing);
+                }
                 info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
                 tended.state.written(&revision, outcome, now())
             }
@@ -299,18 +327,6 @@ impl Scaler {
             }
             _ => info!(function = %key, revision, ?why, ?end, "The way of a revision down is over."),
         }
-    }
-
-    fn tell_blocked(&self, key: &Key, missing: usize, of: usize) {
-        warn!(function = %key, missing, of, "A scale-down waits for activators that say nothing.");
-        let Some(function) = self.cx.stores.function(key) else { return };
-        let text = match of {
-            0 => "Pods that should stop are kept: there is no activator.".to_owned(),
-            _ => format!("Pods that should stop are kept: {missing} of {of} activators are not heard."),
-        };
-        let note =
-            Note { warning: true, reason: "ScaleDownBlocked".to_owned(), action: "ScaleDown", text, revision: None };
-        self.cx.events.publish(&function, note);
     }
 }
 

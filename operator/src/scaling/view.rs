@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crds::{Function, function::Mode, labels, revision};
+use crds::{
+    Function,
+    function::{Metric, Mode, Scaling},
+    labels, revision,
+};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
-use scale::Policy;
+use scale::Settings;
 
 use crate::{
     failure::Verdict,
@@ -59,14 +63,16 @@ impl Revision {
 }
 
 /// One Function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// Namespace and name.
     pub key: Key,
     /// Its UID.
     pub uid: String,
+    /// Nobody is served and nothing runs.
+    pub paused: bool,
     /// What the spec says of its size.
-    pub policy: Policy,
+    pub settings: Settings,
     /// Its revisions, in order of their names.
     pub revisions: Vec<Revision>,
 }
@@ -97,13 +103,13 @@ impl View {
             revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
         }
         let scaling = &function.spec.scaling;
-        let policy = Policy {
-            paused: scaling.mode == Mode::Paused,
-            min: scaling.min_replicas,
-            max: scaling.max_replicas,
-            window: seconds(scaling.window_seconds),
-        };
-        Some(Self { key: key.clone(), uid, policy, revisions })
+        let paused = scaling.mode == Mode::Paused;
+        Some(Self { key: key.clone(), uid, paused, settings: settings(scaling), revisions })
+    }
+
+    /// Replicas that run without any request.
+    pub fn floor(&self) -> i32 {
+        if self.paused { 0 } else { self.settings.min.min(self.settings.max).max(0) }
     }
 
     /// The revision that serves.
@@ -175,6 +181,22 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn settings(scaling: &Scaling) -> Settings {
+    Settings {
+        metric: match scaling.metric {
+            Metric::Concurrency => scale::settings::Metric::Concurrency,
+            Metric::RequestsPerSecond => scale::settings::Metric::RequestsPerSecond,
+        },
+        target: Some(f64::from(scaling.target())),
+        utilization_percent: f64::from(scaling.target_utilization_percent),
+        stable_window: seconds(scaling.window_seconds),
+        scale_down_delay: seconds(scaling.scale_down_delay_seconds),
+        min: scaling.min_replicas,
+        max: scaling.max_replicas,
+        ..Settings::default()
+    }
 }
 
 fn seconds(seconds: i32) -> Duration {

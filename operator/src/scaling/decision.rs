@@ -1,0 +1,114 @@
+//! What should become of a Function's serving revision. Pure.
+
+use std::time::Instant;
+
+use scale::{Delta, Idle, Observed, Said, Scaler, Sizing, Verdict};
+
+use super::{
+    drain::Why,
+    view::{Revision, View},
+};
+use crate::link::news::Loaded;
+
+/// What is to be done about the serving revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing.
+    Keep,
+    /// Raise it to so many.
+    Raise(i32),
+    /// Bring it down to so many, at least one.
+    Lower(i32),
+    /// Bring it to zero.
+    Zero(Why),
+    /// It would come down, but not every activator is heard: keep it, and say so.
+    Blocked,
+}
+
+/// What the activators say of a Function's requests.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The last word of each activator that is heard.
+    pub said: Vec<Said>,
+    /// What the idle clock makes of it.
+    pub idle: Idle,
+    /// Pods of the serving revision that an activator has probed ready.
+    pub ready: i32,
+}
+
+/// Decides, and remembers what the load was.
+#[derive(Debug, Default)]
+pub struct Judge {
+    scaler: Option<Scaler>,
+    sizing: Option<Sizing>,
+}
+
+impl Judge {
+    /// What the last decision was made from; `None` where nothing about the load was asked.
+    pub fn sizing(&self) -> Option<&Sizing> {
+        self.sizing.as_ref()
+    }
+
+    /// Takes in what the activators' totals grew by.
+    pub fn record(&mut self, loads: &[Loaded], now: Instant) {
+        let Some(scaler) = &mut self.scaler else { return };
+        for Loaded { from, to, added } in loads {
+            let delta = Delta {
+                in_flight_ms: added.in_flight_request_ms,
+                held_ms: added.held_request_ms,
+                requests: added.requests,
+            };
+            scaler.record(now, *from, *to, delta);
+        }
+    }
+
+    /// Decides about the serving revision of `view`.
+    ///
+    /// A failed start goes to zero whatever is known, because no request can be in one of its pods; a paused Function
+    /// goes whatever its load is. Everything else that lowers needs the whole picture: what is not known is never taken
+    /// for a zero.
+    pub fn decide(&mut self, view: &View, serving: &Revision, load: &Load, now: Instant) -> Decision {
+        let scaler =
+            self.scaler.get_or_insert_with(|| Scaler::new(now, load.ready.max(serving.replicas), &view.settings));
+        self.sizing = None;
+        let up = serving.replicas > 0;
+        if serving.failed {
+            return if up { Decision::Zero(Why::Failed) } else { Decision::Keep };
+        }
+        if view.paused {
+            return match up {
+                true if load.idle.complete() => Decision::Zero(Why::Paused),
+                true => Decision::Blocked,
+                false => Decision::Keep,
+            };
+        }
+        let observed = Observed {
+            said: &load.said,
+            idle: load.idle,
+            ready: Some(load.ready),
+            replicas: serving.replicas,
+            serving: true,
+            reached_initial: true,
+        };
+        let sizing = scaler.decide(now, &observed, &view.settings);
+        self.sizing = Some(sizing);
+        match sizing.verdict {
+            Verdict::Keep => Decision::Keep,
+            Verdict::Raise(to) => raise(to, view, load),
+            Verdict::Lower(to) => Decision::Lower(to),
+            Verdict::Zero => Decision::Zero(Why::Idle),
+            Verdict::Blocked(_) => Decision::Blocked,
+        }
+    }
+}
+
+/// While no pod is ready, every request is held, and an activator that holds requests has already asked for as many
+/// replicas as they need: where there is only one, it knows all there is to know. Several each know their own only.
+fn raise(to: i32, view: &View, load: &Load) -> Decision {
+    let alone = load.idle.known + load.idle.unknown <= 1;
+    let to = if load.ready == 0 && alone { to.min(view.floor()) } else { to };
+    if view.serving().is_some_and(|serving| to > serving.replicas) { Decision::Raise(to) } else { Decision::Keep }
+}
+
+#[cfg(test)]
+mod tests;
