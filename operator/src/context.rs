@@ -13,6 +13,7 @@ use k8s_openapi::api::{
 use kube::Client;
 
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::{Verdicts, memory::Memory},
     function::{backoff::Backoff, clock::Clock, lazy::Lazy},
@@ -39,6 +40,8 @@ pub struct Context {
     pub settings: Settings,
     /// Failed starts.
     pub verdicts: Verdicts,
+    /// Functions that start with their own CPU limit, because resizing was refused.
+    pub refusals: Refusals,
     /// Which pods are ready.
     pub ready: Arc<dyn ReadyPods>,
     /// For `kubectl describe`.
@@ -69,6 +72,7 @@ impl Context {
         self.clock.stop(function_uid);
         self.lazy.forget(function_uid);
         self.verdicts.replace(function_uid, Vec::new());
+        self.refusals.forget(function_uid);
         self.futile.lock().unwrap_or_else(PoisonError::into_inner).retain(|(uid, _), _| uid != function_uid);
     }
 }

@@ -19,8 +19,9 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{Function, FunctionStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use runtime::client::CallError;
+use runtime::{client::CallError, failure};
 use tokio::time::Instant;
+use tracing::info;
 
 use crate::context::Context;
 use apply::Stop;
@@ -70,7 +71,9 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
     let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
     starts::publish(cx, &valid, &starts, &rollout, &before.revision);
-    let plan = plan::function(&valid, &cx.settings);
+    note_refused_boost(cx, &valid, &refs, &starts);
+    let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
+    let plan = plan::function(&valid, &cx.settings, boost);
     // Boxed, as children are large and only one pass in many writes any.
     match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision)).await {
         Ok(applied) => {
@@ -87,6 +90,15 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
             tell(cx, &function, &before, Report::Stopped(&stop), pass).await
         }
         Err(stop @ (Stop::Call(..) | Stop::NotLeading)) => Err(Error::Apply(stop)),
+    }
+}
+
+/// Pods that are refused for their higher CPU limit at the start are tried without it from the next start on.
+fn note_refused_boost(cx: &Context, valid: &Valid, refs: &resolve::References, starts: &Starts) {
+    let (Some(failed), Some(deployment)) = (&starts.wanted.failed, refs.deployment(&valid.revision)) else { return };
+    if failure::is_of_boost(deployment, &failed.failure) && cx.refusals.note(&valid.uid, &valid.revision) {
+        let (namespace, revision) = (&valid.namespace, &valid.revision);
+        info!(namespace, revision, "Pods are refused with a start-up boost; the next start is tried without.");
     }
 }
 

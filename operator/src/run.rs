@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::{
     args::Args,
+    boost,
     context::{Context, ReadyPods},
     events::Events,
     failure::Verdicts,
@@ -47,11 +48,18 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let address = served.with_context(|| format!("port {} for health and metrics", args.admin_port))?;
     info!(%address, version = env!("CARGO_PKG_VERSION"), "The operator runs: health and metrics are served here.");
 
-    tokio::select! {
-        () = stores.synced() => {}
+    let mut settings = Settings::new(&args);
+    let prepared = async {
+        stores.synced().await;
+        settings.boost.is_some() && boost::offered(&clients.call).await
+    };
+    let boosts = tokio::select! {
+        boosts = prepared => boosts,
         () = stop.cancelled() => return Ok(()),
         _ = tasks.join_next() => bail!("a watch ended"),
-    }
+    };
+    settings.boost = settings.boost.filter(|_| boosts);
+    scaling_metrics.boosts.set(boosts.into());
     readiness.set(true);
 
     let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, metrics.clone());
@@ -66,6 +74,7 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let (leadership, election) = leadership::start(clients.call.clone(), election, release.clone());
     let handle = scaling::Handle::default();
     let verdicts = Verdicts::default();
+    let refusals = boost::Refusals::default();
     let scaling = Arc::new(scaling::Context {
         client: clients.call.clone(),
         settings: scaling::Settings {
@@ -76,6 +85,7 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
         },
         stores: stores.clone(),
         verdicts: verdicts.clone(),
+        refusals: refusals.clone(),
         events: events.clone(),
         leadership: leadership.clone(),
         handle: handle.clone(),
@@ -84,9 +94,10 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let queues = vec![stores.subscribe(), handle.changed()];
     let cx = Arc::new(Context {
         client: clients.call,
-        settings: Settings::new(&args),
+        settings,
         stores,
         verdicts,
+        refusals,
         ready: Arc::new(handle),
         events,
         metrics,

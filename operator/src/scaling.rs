@@ -2,8 +2,8 @@
 //! revisions and failed starts to zero, and brings a new revision to the size of the old one.
 //!
 //! Decisions are pure and take `now`: [`view`] is a Function as the stores show it, [`function`] decides about it with
-//! [`decision`] (how many replicas), [`drain`] (fewer without losing a request) and [`starts`] (ever more rarely), [`known`]
-//! says whose word is needed.
+//! [`decision`] (how many replicas), [`drain`] (fewer without losing a request) and [`starts`] (ever more rarely), [`resize`]
+//! (down to the own CPU limit after a start), [`known`] says whose word is needed.
 //! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
 pub mod busy;
@@ -15,6 +15,7 @@ pub mod known;
 pub mod ledger;
 pub mod metrics;
 pub mod order;
+pub mod resize;
 pub mod scaler;
 pub mod starts;
 mod tell;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::Verdicts,
     leadership::{Leadership, Term},
@@ -76,6 +78,8 @@ pub struct Context {
     pub stores: Stores,
     /// Failed starts.
     pub verdicts: Verdicts,
+    /// Functions that start with their own CPU limit, because resizing was refused.
+    pub refusals: Refusals,
     /// For `kubectl describe`.
     pub events: Events,
     /// Whether this process may write.

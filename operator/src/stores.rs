@@ -29,8 +29,8 @@ use tokio::task::JoinSet;
 
 pub use grouped::Grouped;
 #[cfg(test)]
-pub(crate) use prune::deployment as fold;
-pub use prune::{metadata as prune, unfold};
+pub(crate) use prune::{BOOSTED, deployment as fold};
+pub use prune::{is_boosted, metadata as prune, unfold};
 pub use queue::Queue;
 
 use follow::Follow;
@@ -47,7 +47,7 @@ pub struct Stores {
     pub triggers: Store<Trigger>,
     /// Deployments of Functions; the pod template is folded up, see [`unfold`].
     pub deployments: Grouped<Deployment>,
-    /// Pods of Functions, without their spec.
+    /// Pods of Functions, without their spec; see [`is_boosted`].
     pub pods: Grouped<Pod>,
     /// Services of Functions.
     pub services: Store<Service>,

@@ -138,6 +138,7 @@ impl World {
             stores,
             settings: Settings::new(&Args::try_parse_from(["operator"]).unwrap()),
             verdicts: Default::default(),
+            refusals: Default::default(),
             ready: Arc::clone(&probes) as Arc<dyn ReadyPods>,
             events,
             metrics,

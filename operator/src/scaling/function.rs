@@ -1,7 +1,7 @@
 //! What is decided about one Function, from everything that is known of it. Pure.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -14,6 +14,7 @@ use super::{
     decision::{Decision, Judge, Load},
     drain::{Current, Drains, End, Goal, Marking, Outcome, Step, Want, Why},
     order::{Acks, Order, OrderIds},
+    resize::{self, Resized, Resizes},
     starts::Starts,
     view::{Revision, Role, View},
     write::Way,
@@ -37,6 +38,8 @@ pub struct Word {
     pub acks: Acks,
     /// Of its pods.
     pub busy: Busy,
+    /// Of its pods with the higher CPU limit of their start: UIDs of those that are ready.
+    pub probed: BTreeSet<String>,
 }
 
 /// What is to be done.
@@ -60,6 +63,20 @@ pub enum Effect {
     },
     /// Write the deletion costs of pods.
     Mark(Marking),
+    /// Give a pod its own CPU limit, then call [`State::resized`].
+    Resize {
+        /// Its revision.
+        revision: String,
+        /// Its UID.
+        pod: String,
+    },
+    /// Tell the user that the node of a pod does not put its own CPU limit in force.
+    Stuck {
+        /// Its revision.
+        revision: String,
+        /// Its UID.
+        pod: String,
+    },
     /// A revision's way down is over.
     Ended {
         /// The revision.
@@ -85,6 +102,7 @@ pub struct State {
     judge: Judge,
     drains: Drains,
     starts: Starts,
+    resizes: Resizes,
     raises: BTreeMap<String, Raise>,
     /// The serving revision and its replicas, when last seen.
     served: Option<(String, i32)>,
@@ -153,6 +171,7 @@ impl State {
         let mut effects: Vec<Effect> =
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
         effects.extend(self.raise(view, now));
+        effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::from));
         effects.extend(self.block(word, now));
         effects
     }
@@ -179,6 +198,11 @@ impl State {
         }
         let step = self.drains.written(revision, outcome, now)?;
         Some(self.effect(revision.to_owned(), step, now))
+    }
+
+    /// The answer to [`Effect::Resize`].
+    pub fn resized(&mut self, pod: &str, outcome: &Resized, now: Instant) {
+        self.resizes.answered(pod, outcome, now);
     }
 
     /// A function that was just woken gets its whole window, also where the wake is seen before its cause is told.
@@ -272,6 +296,17 @@ impl State {
         }
         blocked.told = true;
         Some(Effect::Blocked { missing, of: word.seen.len() })
+    }
+}
+
+impl From<resize::Step<'_>> for Effect {
+    fn from(step: resize::Step<'_>) -> Self {
+        match step {
+            resize::Step::Resize { revision, pod } => {
+                Self::Resize { revision: revision.to_owned(), pod: pod.to_owned() }
+            }
+            resize::Step::Stuck { revision, pod } => Self::Stuck { revision: revision.to_owned(), pod: pod.to_owned() },
+        }
     }
 }
 

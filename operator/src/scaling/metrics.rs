@@ -10,6 +10,7 @@ use scale::Rule;
 
 use super::{
     drain::{End, Outcome, Why},
+    resize::Resized,
     write::Way,
 };
 use crate::link;
@@ -66,6 +67,21 @@ struct RuleLabels {
     rule: &'static str,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum ResizeResult {
+    Done,
+    Gone,
+    Refused,
+    Failed,
+    NoLease,
+    Stuck,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResizeLabels {
+    result: ResizeResult,
+}
+
 /// The metrics of scaling and of the link. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -77,6 +93,9 @@ pub struct Metrics {
     pub acknowledged: Counter,
     /// Functions that would be lowered if every activator were heard.
     pub blocked: Gauge,
+    /// Whether functions with a CPU limit start with a higher one: 1 or 0.
+    pub boosts: Gauge,
+    resizes: Family<ResizeLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
     strays: Counter,
@@ -97,6 +116,16 @@ impl Metrics {
             "rouse_scale_downs_blocked",
             "Functions that would be lowered if every activator were heard",
             this.blocked.clone(),
+        );
+        registry.register(
+            "rouse_startup_boost",
+            "Whether functions with a CPU limit start with a higher one: 0 where it is off or the API server cannot resize pods",
+            this.boosts.clone(),
+        );
+        registry.register(
+            "rouse_startup_resizes",
+            "Resizes of started pods to their own CPU limit, by result; stuck: the node does not put it in force",
+            this.resizes.clone(),
         );
         registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
         registry.register(
@@ -132,6 +161,23 @@ impl Metrics {
             Outcome::NotNow => WriteResult::NoLease,
         };
         self.writes.get_or_create(&WriteLabels { direction, result }).inc();
+    }
+
+    /// Counts a resize of a pod.
+    pub(super) fn resized(&self, outcome: &Resized) {
+        let result = match outcome {
+            Resized::Done => ResizeResult::Done,
+            Resized::Gone => ResizeResult::Gone,
+            Resized::Refused(_) => ResizeResult::Refused,
+            Resized::Failed => ResizeResult::Failed,
+            Resized::NotNow => ResizeResult::NoLease,
+        };
+        self.resizes.get_or_create(&ResizeLabels { result }).inc();
+    }
+
+    /// Counts a resize that a pod's node does not carry out.
+    pub(super) fn stuck(&self) {
+        self.resizes.get_or_create(&ResizeLabels { result: ResizeResult::Stuck }).inc();
     }
 
     /// Counts a change of a size that the load asked for.

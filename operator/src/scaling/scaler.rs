@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use crds::labels;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::HEARTBEAT;
@@ -22,6 +23,7 @@ use super::{
     known::Known,
     ledger::Ledger,
     order::{Acks, OrderIds},
+    resize::Resized,
     tell,
     view::View,
     write::{self, Cost, Way},
@@ -43,6 +45,7 @@ enum Answered {
     Read(Result<Current, Outcome>),
     Wrote { replicas: i32, way: Way, because: Option<Sizing>, outcome: Outcome },
     Marked,
+    Resized { pod: String, outcome: Resized },
 }
 
 /// One Function that is looked after.
@@ -215,12 +218,15 @@ impl Scaler {
         let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
         let ready = roster.ready(serving.map(String::as_str), now());
         let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
+        let boosted = view.revisions.iter().flat_map(|revision| &revision.boosted);
+        let probed = boosted.filter(|pod| roster.any_ready([pod.as_str()])).cloned().collect();
         Word {
             seen,
             said: roster.said(&view.uid, now()),
             ready: i32::try_from(ready).unwrap_or(i32::MAX),
             acks: Acks { epoch: self.epoch, given },
             busy,
+            probed,
         }
     }
 
@@ -236,7 +242,9 @@ impl Scaler {
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
             // Never a lowering: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } if self.calls.len() >= CALLS => {
+            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } | Effect::Resize { .. }
+                if self.calls.len() >= CALLS =>
+            {
                 self.waiting.push_back((key.clone(), effect));
             }
             Effect::Read { revision } => {
@@ -247,6 +255,12 @@ impl Scaler {
                 });
             }
             Effect::Mark(marking) => self.mark(key, &marking),
+            Effect::Resize { revision, pod } => self.resize(key, revision, pod),
+            Effect::Stuck { revision, pod } => {
+                self.cx.metrics.stuck();
+                let words = format!("the node of pod {} does not put it in force", self.name(key, &pod));
+                self.refused(key, &revision, &words);
+            }
             Effect::Write { revision, replicas, way, version } => {
                 let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
                 let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
@@ -279,6 +293,34 @@ impl Scaler {
         });
     }
 
+    /// Gives a pod the CPU limit that its annotation names. A pod that is gone wants none.
+    fn resize(&mut self, key: &Key, revision: String, uid: String) {
+        let Some(pod) = self.pod(key, &uid) else { return };
+        let Some(limit) = pod.annotations().get(labels::CPU_LIMIT).cloned() else { return };
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        self.call(key, revision, move |client, namespace, _| async move {
+            let name = (namespace.as_str(), pod.name_any());
+            let outcome = write::cpu_limit(client, &leadership, epoch, (name.0, &name.1), &uid, &limit).await;
+            Answered::Resized { pod: uid, outcome }
+        });
+    }
+
+    fn pod(&self, key: &Key, uid: &str) -> Option<Arc<Pod>> {
+        self.cx.stores.pods.of(key).into_iter().find(|pod| pod.metadata.uid.as_deref() == Some(uid))
+    }
+
+    fn name(&self, key: &Key, uid: &str) -> String {
+        self.pod(key, uid).map_or_else(|| uid.to_owned(), |pod| pod.name_any())
+    }
+
+    /// A pod keeps the CPU limit of its start. The revision's next start goes without a boost.
+    fn refused(&self, key: &Key, revision: &str, words: &str) {
+        let Some(tended) = self.functions.get(key) else { return };
+        if self.cx.refusals.note(&tended.uid, revision) {
+            tell::unresized(&self.cx, key, revision, words);
+        }
+    }
+
     fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
     where
         F: Future<Output = Answered> + Send + 'static,
@@ -295,9 +337,16 @@ impl Scaler {
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
         let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
+        let mut refusal = None;
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
             Answered::Marked => None,
+            Answered::Resized { pod, outcome } => {
+                self.cx.metrics.resized(&outcome);
+                tended.state.resized(&pod, &outcome, now());
+                refusal = if let Resized::Refused(words) = outcome { Some(words) } else { None };
+                None
+            }
             Answered::Wrote { replicas, way, because, outcome } => {
                 self.cx.metrics.wrote(replicas, way, outcome);
                 if let Some(sizing) = because.filter(|_| outcome == Outcome::Done) {
@@ -310,6 +359,9 @@ impl Scaler {
         });
         if let Some(effect) = effect {
             self.carry_out(&key, effect);
+        }
+        if let Some(words) = refusal {
+            self.refused(&key, &revision, &words);
         }
         self.look(&key);
         while self.calls.len() < CALLS

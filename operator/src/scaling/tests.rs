@@ -1,6 +1,7 @@
 //! Scaling as a whole: the scaler, the link and activators that speak the real protocol over real TLS, against an API
 //! server in memory, with the clock stopped.
 
+mod boost;
 pub(crate) mod cluster;
 mod term;
 
@@ -22,6 +23,7 @@ use tokio::{
 
 use super::{Context, Handle, Metrics, Settings, ledger::Ledger, scaler::Scaler};
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::{Verdict, Verdicts},
     leadership::{Leadership, Term},
@@ -66,6 +68,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         settings,
         stores: cluster.stores.clone(),
         verdicts: Verdicts::default(),
+        refusals: Refusals::default(),
         events,
         leadership: Leadership::fixed(terms),
         handle: Handle::default(),

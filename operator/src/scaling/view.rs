@@ -13,7 +13,7 @@ use scale::Settings;
 
 use crate::{
     failure::Verdict,
-    stores::{Key, Stores},
+    stores::{Key, Stores, is_boosted},
 };
 
 /// What a revision is to its Function now.
@@ -50,6 +50,10 @@ pub struct Revision {
     pub ready: BTreeSet<String>,
     /// UIDs of those that have a deletion cost.
     pub marked: BTreeSet<String>,
+    /// UIDs of those whose CPU limit is still the higher one of their start.
+    pub boosted: BTreeSet<String>,
+    /// UIDs of those that were given their own limit, which their node does not put in force.
+    pub stuck: BTreeSet<String>,
     /// UIDs of its pods that are being deleted.
     pub leaving: BTreeSet<String>,
 }
@@ -156,6 +160,8 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         pods: BTreeSet::new(),
         ready: BTreeSet::new(),
         marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
         name,
     };
@@ -172,6 +178,12 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         if pod.annotations().contains_key(labels::POD_DELETION_COST) {
             revision.marked.insert(uid.clone());
         }
+        if is_boosted(pod) {
+            revision.boosted.insert(uid.clone());
+        }
+        if pod.annotations().contains_key(labels::CPU_LIMIT) && is_stuck(pod) {
+            revision.stuck.insert(uid.clone());
+        }
         revision.pods.insert(uid);
     }
     Some(revision)
@@ -179,8 +191,17 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
 
 /// Whether Kubernetes calls a pod Ready.
 pub(super) fn is_ready(pod: &Pod) -> bool {
+    holds(pod, "Ready")
+}
+
+/// Whether its node refuses a resize, for good (`Infeasible`) or for now (`Deferred`), KEP-1287.
+fn is_stuck(pod: &Pod) -> bool {
+    holds(pod, "PodResizePending")
+}
+
+fn holds(pod: &Pod, condition: &str) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions.into_iter().any(|found| found.type_ == condition && found.status == "True")
 }
 
 fn settings(scaling: &Scaling) -> Settings {

@@ -1,4 +1,4 @@
-//! Reads Deployments, writes `/scale` and the deletion costs of pods, each with a deadline and never twice.
+//! Reads Deployments, writes `/scale`, the deletion costs of pods and their CPU limits, each with a deadline and never twice.
 
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use runtime::client::{CallError, within};
 use serde_json::json;
 use tracing::warn;
 
-use super::drain::{Current, Outcome};
+use super::{
+    drain::{Current, Outcome},
+    resize::Resized,
+};
 use crate::leadership::Leadership;
 
 /// Longest time for a read.
@@ -95,6 +98,37 @@ pub async fn costs(client: Client, leadership: &Leadership, epoch: u64, namespac
         }
     };
     futures::stream::iter(pods).for_each_concurrent(COSTS_AT_ONCE, write).await;
+}
+
+/// Gives a pod (UID) that CPU limit, in place: its container goes on running. Not even tried unless the lease holds for as
+/// long as the write may take.
+pub async fn cpu_limit(
+    client: Client,
+    leadership: &Leadership,
+    epoch: u64,
+    (namespace, name): (&str, &str),
+    uid: &str,
+    limit: &str,
+) -> Resized {
+    if leadership.good_for(WRITE).is_none_or(|term| term.epoch != epoch) {
+        return Resized::NotNow;
+    }
+    let api: Api<Pod> = Api::namespaced(client, namespace);
+    // Strategic: containers are merged by name, and what a webhook has added stays.
+    let container = json!({"name": names::CONTAINER, "resources": {"limits": {"cpu": limit}}});
+    let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "spec": {"containers": [container]}}));
+    let params = PatchParams { field_manager: Some(names::AUTOSCALER_MANAGER.to_owned()), ..PatchParams::default() };
+    match within(WRITE, api.patch_resize(name, &params, &patch)).await {
+        Ok(_) => Resized::Done,
+        Err(error) => match (error.status(), error.refusal()) {
+            (Some(404), _) => Resized::Gone,
+            (Some(400 | 403 | 405 | 415 | 422), Some(words)) => Resized::Refused(words.to_owned()),
+            _ => {
+                warn!(%error, namespace, pod = name, "A pod could not be given its own CPU limit; trying again.");
+                Resized::Failed
+            }
+        },
+    }
 }
 
 /// A pod's deletion cost that is to be written.

@@ -1,6 +1,6 @@
 //! What is thrown away of an object before it is kept: idle functions are many and must be small.
 
-use crds::labels;
+use crds::{Amount, labels, names};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, PodTemplateSpec},
@@ -12,6 +12,8 @@ use serde_json::Value;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation under which a kept Deployment has its pod template as JSON. It exists in this process only.
 const FOLDED: &str = "rouse.dev/folded-template";
+/// Annotation of a kept pod whose CPU limit is still that of its start. It exists in this process only.
+pub(crate) const BOOSTED: &str = "rouse.dev/boosted";
 
 /// Without managed fields and kubectl's copy.
 pub fn metadata<K: Resource>(object: &mut K) {
@@ -40,16 +42,37 @@ pub fn unfold(deployment: &Deployment) -> serde_json::Result<Value> {
     Ok(whole)
 }
 
-/// A pod without its spec: its labels of ours and its status say all that is asked of it.
+/// A pod without its spec: its labels of ours and its status say all that is asked of it, and whether it [`is_boosted`].
 pub(super) fn pod(pod: &mut Pod) {
+    let boosted = exceeds_own_limit(pod);
     pod.metadata.managed_fields = None;
     pod.spec = None;
-    pod.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST);
+    pod.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST || key == labels::CPU_LIMIT);
+    if boosted {
+        pod.annotations_mut().insert(BOOSTED.to_owned(), String::new());
+    }
     pod.labels_mut().retain(|key, _| key.starts_with(labels::PREFIX));
+}
+
+/// Whether a kept pod has a higher CPU limit than its own.
+pub fn is_boosted(pod: &Pod) -> bool {
+    pod.annotations().contains_key(BOOSTED)
+}
+
+fn exceeds_own_limit(pod: &Pod) -> bool {
+    let milli = |text: &String| Amount(text.clone()).milli().ok();
+    let Some(own) = pod.annotations().get(labels::CPU_LIMIT).and_then(milli) else { return false };
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let limits = containers.find(|container| container.name == names::CONTAINER).and_then(|container| {
+        let resources = container.resources.as_ref()?;
+        resources.limits.as_ref()?.get("cpu")
+    });
+    limits.and_then(|limit| milli(&limit.0)).is_some_and(|limit| limit > own)
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
     use serde_json::json;
 
     use super::*;
@@ -64,5 +87,36 @@ mod tests {
         deployment(&mut kept);
         assert!(kept.spec.as_ref().unwrap().template.spec.is_none());
         assert_eq!(unfold(&kept).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_pod_is_boosted_while_its_limit_is_above_its_own() {
+        for (own, limit, boosted) in [
+            (Some("100m"), Some("1"), true),
+            (Some("0.1"), Some("100m"), false),
+            (Some("1"), Some("100m"), false),
+            (Some("100m"), None, false),
+            (Some("nonsense"), Some("1"), false),
+            (None, Some("1"), false),
+        ] {
+            let annotations = json!({labels::CPU_LIMIT: own, "note": "a", BOOSTED: own.is_none().then_some("")});
+            let mut given: Pod = serde_json::from_value(json!({
+                "metadata": {"name": "p", "annotations": {}},
+                "spec": {"containers": [
+                    {"name": "sidecar", "resources": {"limits": {"cpu": "8"}}},
+                    {"name": "function", "resources": {"limits": {"memory": "64Mi"}}}]},
+            }))
+            .unwrap();
+            for (key, value) in annotations.as_object().unwrap() {
+                value.as_str().map(|value| given.annotations_mut().insert(key.clone(), value.to_owned()));
+            }
+            let limits =
+                given.spec.as_mut().unwrap().containers[1].resources.as_mut().unwrap().limits.as_mut().unwrap();
+            limit.map(|limit| limits.insert("cpu".to_owned(), Quantity(limit.to_owned())));
+            pod(&mut given);
+            assert_eq!(is_boosted(&given), boosted, "{own:?} {limit:?}");
+            let kept = given.annotations().keys().filter(|key| *key != BOOSTED).count();
+            assert_eq!(kept, usize::from(own.is_some()), "no annotation but ours is kept");
+        }
     }
 }

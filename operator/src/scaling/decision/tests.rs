@@ -43,6 +43,8 @@ impl Bench {
             pods: BTreeSet::new(),
             ready: BTreeSet::new(),
             marked: BTreeSet::new(),
+            boosted: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             leaving: BTreeSet::new(),
         };
         let key = ObjectRef::new("f").within("shop");

@@ -24,6 +24,8 @@ fn revision(name: &str, replicas: i32, generation: i64, pods: &[&str]) -> Revisi
         pods: set(pods),
         ready: BTreeSet::new(),
         marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }

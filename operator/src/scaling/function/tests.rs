@@ -20,6 +20,8 @@ fn revision(name: &str, role: Role, replicas: i32, pods: &[&str]) -> Revision {
         pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
         ready: BTreeSet::new(),
         marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }
@@ -49,7 +51,7 @@ impl Bench {
         let now = Instant::now() + Duration::from_secs(100_000);
         let seen = vec![Seen::Quiet(now - Duration::from_secs(quiet)); 2];
         let acks = Acks { epoch: 1, given: vec![None; 2] };
-        let word = Word { seen, said: Vec::new(), ready: 0, acks, busy: Busy::default() };
+        let word = Word { seen, said: Vec::new(), ready: 0, acks, busy: Busy::default(), probed: BTreeSet::new() };
         Self { state: State::default(), ids: OrderIds::default(), now, word }
     }
 

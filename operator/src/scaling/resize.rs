@@ -1,0 +1,105 @@
+//! Pods that start with a higher CPU limit get their own once they are ready. Pure.
+//!
+//! It rests on what pods are, not on what happened to them: whichever pod is ready with a limit above its own is asked for,
+//! so a leader that takes over goes on where another stopped, and a container that restarts has its own limit by then.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use super::view::Revision;
+
+/// How long a resize may take to be seen, or to be answered at all, before it is asked for again.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+/// Pause after a resize that failed, doubled with each.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MOST: Duration = Duration::from_secs(300);
+
+/// How the API server answered a resize.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resized {
+    /// It is as asked.
+    Done,
+    /// The pod is gone.
+    Gone,
+    /// It says no, in these words.
+    Refused(String),
+    /// It did not answer, or could not.
+    Failed,
+    /// Not even asked: the lease may not last as long.
+    NotNow,
+}
+
+/// What is to be done about a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Resize it, then call [`Resizes::answered`].
+    Resize {
+        /// Its revision.
+        revision: &'a str,
+        /// Its UID.
+        pod: &'a str,
+    },
+    /// Its node does not carry the resize out: tell, once.
+    Stuck {
+        /// Its revision.
+        revision: &'a str,
+        /// Its UID.
+        pod: &'a str,
+    },
+}
+
+/// What is remembered of the pods of one Function. Holds no more than there are.
+#[derive(Debug, Default)]
+pub struct Resizes {
+    asked: BTreeMap<String, Asked>,
+    stuck: BTreeSet<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    again: Instant,
+    failures: u32,
+}
+
+impl Resizes {
+    /// Looks at every pod. `probed`: UIDs of those that an activator has proved ready.
+    pub fn step<'a>(&mut self, revisions: &'a [Revision], probed: &BTreeSet<String>, now: Instant) -> Vec<Step<'a>> {
+        self.asked.retain(|pod, _| revisions.iter().any(|revision| revision.boosted.contains(pod)));
+        self.stuck.retain(|pod| revisions.iter().any(|revision| revision.stuck.contains(pod)));
+        let mut steps = Vec::new();
+        for revision in revisions {
+            for pod in revision.boosted.iter().filter(|pod| probed.contains(*pod)) {
+                let failures = match self.asked.get(pod) {
+                    Some(asked) if now < asked.again => continue,
+                    asked => asked.map_or(0, |asked| asked.failures),
+                };
+                self.asked.insert(pod.clone(), Asked { again: now + SEEN_WITHIN, failures });
+                steps.push(Step::Resize { revision: &revision.name, pod });
+            }
+            for pod in &revision.stuck {
+                if self.stuck.insert(pod.clone()) {
+                    steps.push(Step::Stuck { revision: &revision.name, pod });
+                }
+            }
+        }
+        steps
+    }
+
+    /// The answer to [`Step::Resize`].
+    pub fn answered(&mut self, pod: &str, outcome: &Resized, now: Instant) {
+        let Some(asked) = self.asked.get_mut(pod) else { return };
+        match outcome {
+            Resized::Done | Resized::Gone => *asked = Asked { again: now + SEEN_WITHIN, failures: 0 },
+            Resized::NotNow => asked.again = now + PAUSE,
+            Resized::Refused(_) | Resized::Failed => {
+                let pause = PAUSE.saturating_mul(2_u32.saturating_pow(asked.failures)).min(PAUSE_MOST);
+                *asked = Asked { again: now + pause, failures: asked.failures.saturating_add(1) };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
