@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod boost;
 mod chart;
 mod cold;
 mod environment;
