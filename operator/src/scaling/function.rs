@@ -63,20 +63,8 @@ pub enum Effect {
     },
     /// Write the deletion costs of pods.
     Mark(Marking),
-    /// Give a pod its own CPU limit, then call [`State::resized`].
-    Resize {
-        /// Its revision.
-        revision: String,
-        /// Its UID.
-        pod: String,
-    },
-    /// Tell the user that the node of a pod does not put its own CPU limit in force.
-    Stuck {
-        /// Its revision.
-        revision: String,
-        /// Its UID.
-        pod: String,
-    },
+    /// Give a pod its own CPU limit, then call [`State::resized`]; or tell that it does not get it.
+    Resize(resize::Step),
     /// A revision's way down is over.
     Ended {
         /// The revision.
@@ -171,7 +159,7 @@ impl State {
         let mut effects: Vec<Effect> =
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
         effects.extend(self.raise(view, now));
-        effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::from));
+        effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::Resize));
         effects.extend(self.block(word, now));
         effects
     }
@@ -200,9 +188,9 @@ impl State {
         Some(self.effect(revision.to_owned(), step, now))
     }
 
-    /// The answer to [`Effect::Resize`].
-    pub fn resized(&mut self, pod: &str, outcome: &Resized, now: Instant) {
-        self.resizes.answered(pod, outcome, now);
+    /// The answer to [`Effect::Resize`]. Gives the words of a refusal that stands.
+    pub fn resized(&mut self, pod: &str, outcome: Resized, now: Instant) -> Option<String> {
+        self.resizes.answered(pod, outcome, now)
     }
 
     /// A function that was just woken gets its whole window, also where the wake is seen before its cause is told.
@@ -296,17 +284,6 @@ impl State {
         }
         blocked.told = true;
         Some(Effect::Blocked { missing, of: word.seen.len() })
-    }
-}
-
-impl From<resize::Step<'_>> for Effect {
-    fn from(step: resize::Step<'_>) -> Self {
-        match step {
-            resize::Step::Resize { revision, pod } => {
-                Self::Resize { revision: revision.to_owned(), pod: pod.to_owned() }
-            }
-            resize::Step::Stuck { revision, pod } => Self::Stuck { revision: revision.to_owned(), pod: pod.to_owned() },
-        }
     }
 }
 

@@ -32,21 +32,21 @@ pub enum Resized {
 }
 
 /// What is to be done about a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Resize it, then call [`Resizes::answered`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Give it its own limit, then call [`Resizes::answered`].
     Resize {
         /// Its revision.
-        revision: &'a str,
+        revision: String,
         /// Its UID.
-        pod: &'a str,
+        pod: String,
     },
-    /// Its node does not carry the resize out: tell, once.
+    /// Tell that its node does not put its own limit in force.
     Stuck {
         /// Its revision.
-        revision: &'a str,
+        revision: String,
         /// Its UID.
-        pod: &'a str,
+        pod: String,
     },
 }
 
@@ -61,42 +61,50 @@ pub struct Resizes {
 struct Asked {
     again: Instant,
     failures: u32,
+    /// The last answer was a refusal.
+    refused: bool,
 }
 
 impl Resizes {
     /// Looks at every pod. `probed`: UIDs of those that an activator has proved ready.
-    pub fn step<'a>(&mut self, revisions: &'a [Revision], probed: &BTreeSet<String>, now: Instant) -> Vec<Step<'a>> {
+    pub fn step(&mut self, revisions: &[Revision], probed: &BTreeSet<String>, now: Instant) -> Vec<Step> {
         self.asked.retain(|pod, _| revisions.iter().any(|revision| revision.boosted.contains(pod)));
         self.stuck.retain(|pod| revisions.iter().any(|revision| revision.stuck.contains(pod)));
         let mut steps = Vec::new();
         for revision in revisions {
-            for pod in revision.boosted.iter().filter(|pod| probed.contains(*pod)) {
-                let failures = match self.asked.get(pod) {
-                    Some(asked) if now < asked.again => continue,
-                    asked => asked.map_or(0, |asked| asked.failures),
-                };
-                self.asked.insert(pod.clone(), Asked { again: now + SEEN_WITHIN, failures });
-                steps.push(Step::Resize { revision: &revision.name, pod });
+            for pod in revision.boosted.intersection(probed) {
+                let new = Asked { again: now, failures: 0, refused: false };
+                let asked = self.asked.entry(pod.clone()).or_insert(new);
+                if now >= asked.again {
+                    asked.again = now + SEEN_WITHIN;
+                    steps.push(Step::Resize { revision: revision.name.clone(), pod: pod.clone() });
+                }
             }
             for pod in &revision.stuck {
                 if self.stuck.insert(pod.clone()) {
-                    steps.push(Step::Stuck { revision: &revision.name, pod });
+                    steps.push(Step::Stuck { revision: revision.name.clone(), pod: pod.clone() });
                 }
             }
         }
         steps
     }
 
-    /// The answer to [`Step::Resize`].
-    pub fn answered(&mut self, pod: &str, outcome: &Resized, now: Instant) {
-        let Some(asked) = self.asked.get_mut(pod) else { return };
-        match outcome {
-            Resized::Done | Resized::Gone => *asked = Asked { again: now + SEEN_WITHIN, failures: 0 },
+    /// The answer to [`Step::Resize`]. Gives the words of a refusal that stands: the second in a row, since the first may be
+    /// of a moment.
+    pub fn answered(&mut self, pod: &str, outcome: Resized, now: Instant) -> Option<String> {
+        let asked = self.asked.get_mut(pod)?;
+        let refused_before = std::mem::replace(&mut asked.refused, matches!(outcome, Resized::Refused(_)));
+        match &outcome {
+            Resized::Done | Resized::Gone => (asked.again, asked.failures) = (now + SEEN_WITHIN, 0),
             Resized::NotNow => asked.again = now + PAUSE,
             Resized::Refused(_) | Resized::Failed => {
                 let pause = PAUSE.saturating_mul(2_u32.saturating_pow(asked.failures)).min(PAUSE_MOST);
-                *asked = Asked { again: now + pause, failures: asked.failures.saturating_add(1) };
+                (asked.again, asked.failures) = (now + pause, asked.failures.saturating_add(1));
             }
+        }
+        match outcome {
+            Resized::Refused(words) if refused_before => Some(words),
+            _ => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::{
     known::Known,
     ledger::Ledger,
     order::{Acks, OrderIds},
-    resize::Resized,
+    resize::{Resized, Step},
     tell,
     view::View,
     write::{self, Cost, Way},
@@ -242,7 +242,7 @@ impl Scaler {
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
             // Never a lowering: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } | Effect::Resize { .. }
+            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } | Effect::Resize(_)
                 if self.calls.len() >= CALLS =>
             {
                 self.waiting.push_back((key.clone(), effect));
@@ -255,11 +255,13 @@ impl Scaler {
                 });
             }
             Effect::Mark(marking) => self.mark(key, &marking),
-            Effect::Resize { revision, pod } => self.resize(key, revision, pod),
-            Effect::Stuck { revision, pod } => {
+            Effect::Resize(Step::Resize { revision, pod }) => self.resize(key, revision, pod),
+            Effect::Resize(Step::Stuck { revision, pod }) => {
                 self.cx.metrics.stuck();
-                let words = format!("the node of pod {} does not put it in force", self.name(key, &pod));
-                self.refused(key, &revision, &words);
+                if let Some(pod) = self.pod(key, &pod) {
+                    let words = format!("the node of pod {} does not put it in force", pod.name_any());
+                    self.refused(key, &revision, &words);
+                }
             }
             Effect::Write { revision, replicas, way, version } => {
                 let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
@@ -299,18 +301,14 @@ impl Scaler {
         let Some(limit) = pod.annotations().get(labels::CPU_LIMIT).cloned() else { return };
         let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
         self.call(key, revision, move |client, namespace, _| async move {
-            let name = (namespace.as_str(), pod.name_any());
-            let outcome = write::cpu_limit(client, &leadership, epoch, (name.0, &name.1), &uid, &limit).await;
+            let name = pod.name_any();
+            let outcome = write::cpu_limit(client, &leadership, epoch, (&namespace, &name), &uid, &limit).await;
             Answered::Resized { pod: uid, outcome }
         });
     }
 
     fn pod(&self, key: &Key, uid: &str) -> Option<Arc<Pod>> {
         self.cx.stores.pods.of(key).into_iter().find(|pod| pod.metadata.uid.as_deref() == Some(uid))
-    }
-
-    fn name(&self, key: &Key, uid: &str) -> String {
-        self.pod(key, uid).map_or_else(|| uid.to_owned(), |pod| pod.name_any())
     }
 
     /// A pod keeps the CPU limit of its start. The revision's next start goes without a boost.
@@ -343,8 +341,7 @@ impl Scaler {
             Answered::Marked => None,
             Answered::Resized { pod, outcome } => {
                 self.cx.metrics.resized(&outcome);
-                tended.state.resized(&pod, &outcome, now());
-                refusal = if let Resized::Refused(words) = outcome { Some(words) } else { None };
+                refusal = tended.state.resized(&pod, outcome, now());
                 None
             }
             Answered::Wrote { replicas, way, because, outcome } => {

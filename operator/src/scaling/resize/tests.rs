@@ -58,7 +58,7 @@ fn ready_pods_of_every_revision_are_resized_once() {
     assert_eq!(bench.step(&both, &["a", "b"]), ["f-1 a", "f-2 b"]);
     assert_eq!(bench.step(&both, &["a", "b"]), NOTHING, "asked already");
     assert_eq!(bench.step(&both, &["a", "b", "c"]), ["f-2 c"]);
-    bench.resizes.answered("a", &Resized::Done, bench.now);
+    bench.resizes.answered("a", Resized::Done, bench.now);
     // The watch shows it.
     let done = [revision("f-1", &[], &[]), revision("f-2", &[], &[])];
     assert_eq!(bench.step(&done, &[]), NOTHING);
@@ -71,7 +71,7 @@ fn what_is_not_answered_or_not_seen_is_asked_again() {
         let mut bench = Bench::new();
         let one = [revision("f-1", &["a"], &[])];
         assert_eq!(bench.step(&one, &["a"]), ["f-1 a"]);
-        if let Some(outcome) = &answer {
+        if let Some(outcome) = answer.clone() {
             bench.resizes.answered("a", outcome, bench.now);
         }
         bench.wait(SEEN_WITHIN - Duration::from_millis(1));
@@ -88,7 +88,7 @@ fn failures_and_refusals_are_repeated_ever_more_rarely() {
     for pause in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map(Duration::from_secs) {
         assert_eq!(bench.step(&one, &["a"]), ["f-1 a"]);
         let outcome = if pause.as_secs() % 4 == 0 { Resized::Failed } else { Resized::Refused("no".to_owned()) };
-        bench.resizes.answered("a", &outcome, bench.now);
+        bench.resizes.answered("a", outcome, bench.now);
         bench.wait(pause - Duration::from_millis(1));
         assert_eq!(bench.step(&one, &["a"]), NOTHING, "{pause:?}");
         bench.wait(Duration::from_millis(1));
@@ -97,10 +97,26 @@ fn failures_and_refusals_are_repeated_ever_more_rarely() {
     let mut bench = Bench::new();
     for _ in 0..5 {
         assert_eq!(bench.step(&one, &["a"]), ["f-1 a"]);
-        bench.resizes.answered("a", &Resized::NotNow, bench.now);
+        bench.resizes.answered("a", Resized::NotNow, bench.now);
         assert_eq!(bench.step(&one, &["a"]), NOTHING);
         bench.wait(PAUSE);
     }
+}
+
+#[test]
+fn a_refusal_stands_when_it_is_repeated() {
+    let mut bench = Bench::new();
+    let one = [revision("f-1", &["a"], &[])];
+    let no = || Resized::Refused("no".to_owned());
+    for (outcome, stands) in
+        [(no(), false), (Resized::Failed, false), (no(), false), (no(), true), (no(), true), (Resized::Done, false)]
+    {
+        assert_eq!(bench.step(&one, &["a"]), ["f-1 a"]);
+        let words = bench.resizes.answered("a", outcome, bench.now);
+        assert_eq!(words.as_deref(), stands.then_some("no"));
+        bench.wait(PAUSE_MOST);
+    }
+    assert_eq!(bench.resizes.answered("gone", no(), bench.now), None);
 }
 
 #[test]

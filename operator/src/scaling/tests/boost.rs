@@ -96,6 +96,18 @@ async fn a_node_that_refuses_ends_the_boost_of_the_revision() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_resize_is_theirs() {
+    let world = World::new();
+    let mut pod = resized(true);
+    pod["metadata"]["annotations"] = json!({});
+    world.cluster.pod(pod);
+    let a = world.activator("a").await;
+    a.load(|load| load.ready = vec!["p".to_owned()]).await;
+    assert_eq!(world.wait(2).await, Vec::<String>::new());
+    assert!(!world.cx.refusals.concern("uf", "f-1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_resized_without_a_lease_that_outlasts_it() {
     let world = world();
     world.term.send_replace(Some(Term { epoch: EPOCH, valid_until: Instant::now() + Duration::from_secs(1) }));
