@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep};
 
 use super::count::Counted;
 use crate::pods::Taken;
 use crate::pool::Lease;
+use crate::server::Deadline;
 
 /// Why a body ended early. The other side sees a stream that is reset or a connection that is closed, never a short body
 /// that looks whole (design decision 9).
@@ -26,9 +26,6 @@ pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
-    /// `requestSeconds` passed before the response's end.
-    #[error("the response did not end in time")]
-    Deadline,
 }
 
 /// A request's body.
@@ -198,8 +195,8 @@ pub struct Held {
     pub lease: Option<Lease>,
     /// Counts the request as present.
     pub counted: Counted,
-    /// `requestSeconds`.
-    pub deadline: Pin<Box<Sleep>>,
+    /// `requestSeconds`: past it, whatever serves the exchange is dropped, and this body with it.
+    pub deadline: Option<Deadline>,
 }
 
 /// A response's body.
@@ -245,28 +242,12 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let (incoming, held) = match &mut this.0 {
+        let frame = match &mut this.0 {
             Content::Ours(text) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
-            Content::Pod(incoming, held) => (incoming, held),
-        };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
-            Poll::Pending => {
-                let late = held.as_mut().is_some_and(|held| held.deadline.as_mut().poll(cx).is_ready());
-                if !late {
-                    return Poll::Pending;
-                }
-                Some(Err(BodyError::Deadline))
-            }
-            Poll::Ready(frame) => {
-                let late = held.as_ref().is_some_and(|held| held.deadline.deadline() <= Instant::now());
-                match frame {
-                    Some(Ok(_)) if late => Some(Err(BodyError::Deadline)),
-                    frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
-                }
-            }
+            Content::Pod(incoming, _) => ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| Ok(frame?)),
         };
         match &frame {
             None => this.end(true),

@@ -10,7 +10,7 @@ use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::Service;
 use tracing::debug;
 
@@ -25,6 +25,7 @@ use crate::hold::Grant;
 use crate::metrics::Metrics;
 use crate::pods::Pod;
 use crate::pool::{Exchange, Refused, SendError};
+use crate::server::Deadline;
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
@@ -106,7 +107,7 @@ impl Shared {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
         }
-        let held = Held { taken: grant.taken, lease, counted, deadline: Box::pin(sleep_until(deadline)) };
+        let held = Held { taken: grant.taken, lease, counted, deadline: Deadline::set(deadline) };
         Ok(Answer::warm(incoming(response, held)))
     }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
+use super::deadline::watched;
 use super::io as peer_io;
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
@@ -60,33 +62,63 @@ pub(super) async fn serve<P>(
         return;
     };
     let (io, peer) = peer_io::split(stream, address);
+    let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
         // No layer of the path makes a request wait before it is called.
-        path.clone().call(Accepted { request, peer: Arc::clone(&peer) })
+        path.clone().call(Accepted { request, peer: Arc::clone(&caller) })
     });
-    let ended = if is_http2 {
-        // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
-        let mut connection = Box::pin(http2(&limits).serve_connection(TokioIo::new(io), service));
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+    let serving = async {
+        if is_http2 {
+            // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
+            let mut connection = Box::pin(http2(&limits).serve_connection(TokioIo::new(io), service));
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
-        }
-    } else {
-        let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        } else {
+            let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         }
     };
-    if let Err(error) = ended {
-        debug!(peer = %address, %error, "A connection broke.");
+    let stalled = || peer.stalled().map(|since| since + limits.header_timeout);
+    match watched(serving, stalled).await {
+        None => {
+            peer.reset();
+            debug!(peer = %address, "A connection was reset: the time for what is on it is up.");
+        }
+        Some(Err(error)) => {
+            // The path's only errors are bodies that broke off.
+            if error.is_user() && !is_http2 {
+                peer.reset();
+            }
+            debug!(peer = %address, %error, "A connection broke.");
+        }
+        Some(Ok(())) => {}
+    }
+}
+
+/// Runs the streams of HTTP/2 connections.
+#[derive(Clone, Copy, Debug)]
+struct Streams;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        tokio::spawn(async move {
+            // What a caller does not take of one stream is the connection's affair.
+            if watched(stream, || None).await.is_none() {
+                debug!("A stream was reset: the time for its exchange is up.");
+            }
+        });
     }
 }
 
@@ -117,8 +149,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(limits: &Limits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams);
     let streams = limits.max_streams.get();
     builder
         .timer(TokioTimer::new())

@@ -1,6 +1,7 @@
 //! Callers' connections: accepted, served, and let go of when the process stops.
 
 mod connection;
+mod deadline;
 mod io;
 mod listen;
 
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{info, warn};
 
+pub use deadline::Deadline;
 pub use io::Peer;
 pub use listen::listen;
 

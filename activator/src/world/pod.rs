@@ -150,6 +150,11 @@ async fn answer(name: String, mut request: Request<Incoming>) -> Result<Response
             });
             Response::new(body.boxed_unsync())
         }
+        "/endless" => {
+            let (mut sender, body) = http_body_util::channel::Channel::<Bytes, hyper::Error>::new(1);
+            tokio::spawn(async move { while sender.send_data(vec![b'x'; 16 << 10].into()).await.is_ok() {} });
+            Response::new(body.boxed_unsync())
+        }
         "/trailers" => {
             let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
             let body = full("message").with_trailers(async move { Some(Ok(trailers)) });
