@@ -100,8 +100,8 @@ impl Shared {
                 Err(call.failure(fault, Phase::Hold, false))
             }
             Entry::Wait { ticket, wake } => {
-                if wake {
-                    self.waker.start(Arc::clone(function));
+                if let Some(watch) = wake {
+                    self.waker.start(watch);
                 }
                 if wait.order.is_none() {
                     headers::detach(&mut call.parts);

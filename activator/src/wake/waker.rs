@@ -13,6 +13,7 @@ use super::refusal::{Meaning, meaning};
 use super::scale;
 use crate::function::Function;
 use crate::function::starts::Patience;
+use crate::hold::Watch;
 use crate::index::Index;
 use crate::link::Beacon;
 use crate::metrics::{Metrics, WakeResult};
@@ -74,13 +75,14 @@ impl Waker {
         }
     }
 
-    /// Starts the function's waker. It ends when nobody waits.
-    pub fn start(&self, function: Arc<Function>) {
+    /// Starts the waker of the watch's function. It ends when nobody waits.
+    pub fn start(&self, watch: Watch) {
         let waker = self.clone();
-        tokio::spawn(async move { waker.run(&function).await });
+        tokio::spawn(async move { waker.run(watch).await });
     }
 
-    async fn run(&self, function: &Arc<Function>) {
+    async fn run(&self, mut watch: Watch) {
+        let function = &Arc::clone(watch.function());
         let now = Instant::now();
         let mut episode = Episode {
             began: now,
@@ -94,7 +96,9 @@ impl Waker {
         self.beacon.urge();
         // Requests that have arrived already get into the first write.
         tokio::task::yield_now().await;
-        while !function.gate.rest() {
+        while !watch.over() {
+            // Whoever makes a pod free hands it on. This finds what somebody forgot, within a tick.
+            function.release();
             let now = Instant::now();
             if let Some(failure) = self.verdict(function, &episode, now) {
                 info!(function = %function.key, reason = %failure.reason, message = failure.message, "A start failed.");
