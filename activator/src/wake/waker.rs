@@ -49,6 +49,8 @@ struct Episode {
     /// What the Deployment said before this wake.
     stale: Option<Failure>,
     asked: Option<Asked>,
+    /// Somebody wrote at the same time as the last attempt.
+    conflict: bool,
     refusals: u32,
     refused_since: Option<Instant>,
     backoff: Duration,
@@ -88,6 +90,7 @@ impl Waker {
             began: now,
             stale: function.starts.load().refused.clone(),
             asked: None,
+            conflict: false,
             refusals: 0,
             refused_since: None,
             backoff: SHORTEST,
@@ -183,18 +186,27 @@ impl Waker {
                 debug!(function = %function.key, replicas, "Woken.");
                 episode.asked = Some(Asked { replicas, version, at, writes });
                 episode.backoff = SHORTEST;
+                episode.conflict = false;
                 episode.refused_since = None;
                 episode.refusals = 0;
                 return;
             }
             Err(error) => error,
         };
-        match meaning(&error) {
+        let meaning = meaning(&error);
+        let again = std::mem::replace(&mut episode.conflict, meaning == Meaning::Conflict);
+        match meaning {
             Meaning::Already => {
                 self.metrics.wake(WakeResult::Already);
                 episode.asked = Some(Asked { replicas, version: None, at, writes });
             }
-            Meaning::Conflict => self.metrics.wake(WakeResult::Conflict),
+            Meaning::Conflict => {
+                self.metrics.wake(WakeResult::Conflict);
+                // The second in a row is no accident.
+                if again {
+                    self.pause(function, episode).await;
+                }
+            }
             Meaning::Later => {
                 self.metrics.wake(WakeResult::Error);
                 warn!(function = %function.key, %error, "A wake failed; trying again.");
@@ -226,3 +238,7 @@ impl Waker {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "waker_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! One waker against an API server that is a script, on a clock that moves by itself.
+
+use http::{Request, Response};
+use kube::client::Body;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower_test::mock::{self, Handle};
+
+use super::*;
+use crate::function::{Key, Spec, Workload};
+use crate::hold::{Entry, Ticket};
+use crate::pods::Pod;
+use crate::routes::Table;
+
+type Api = Handle<Request<Body>, Response<Body>>;
+
+/// A function at zero for which one request waits, and its waker at work.
+fn waking() -> (Arc<Function>, Ticket, Api) {
+    let (service, api) = mock::pair();
+    let domains = crds::route::Domains { external: "localhost".into(), cluster: "cluster.local".into() };
+    let beacon = Arc::new(Beacon::default());
+    let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
+    let metrics = Metrics::new(&mut Registry::default());
+    let waker = Waker::new(Client::new(service, "default"), Duration::from_secs(10), &metrics, &index, &beacon);
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
+    function.workload.store(Some(Arc::new(Workload { name: "r1".into(), replicas: 0, version: Some(1) })));
+    let Entry::Wait { ticket, wake: Some(watch) } = function.enter(None) else { panic!("it did not wait") };
+    waker.start(watch);
+    (function, ticket, api)
+}
+
+async fn answer(api: &mut Api, code: u16, body: Value) {
+    let (_, respond) = api.next_request().await.unwrap();
+    let body = Body::from(body.to_string().into_bytes());
+    respond.send_response(Response::builder().status(code).body(body).unwrap());
+}
+
+fn refused(code: u16) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": "Conflict", "code": code})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_repeated_at_once_and_then_ever_less_often() {
+    let (_function, _ticket, mut api) = waking();
+    let began = Instant::now();
+    let mut after = Vec::new();
+    for _ in 0..8 {
+        answer(&mut api, 409, refused(409)).await;
+        after.push(u64::try_from(began.elapsed().as_millis()).unwrap());
+    }
+    let pauses: Vec<_> = after.windows(2).map(|two| two[1] - two[0]).collect();
+    // To the nearest 10: the clock moves in whole milliseconds.
+    let pauses: Vec<_> = pauses.iter().map(|pause| pause / 10 * 10).collect();
+    assert_eq!(pauses, [0, 50, 100, 200, 400, 800, 1000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_nobody_announced_is_handed_on() {
+    let (function, mut ticket, mut api) = waking();
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": "2"}, "spec": {"replicas": 1}});
+    answer(&mut api, 200, scale).await;
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    pod.prove_ready(Instant::now());
+    let grant = timeout(2 * TICK, ticket.granted()).await.unwrap().unwrap();
+    assert_eq!(&*grant.taken.pod().uid, "a");
+}
