@@ -122,3 +122,15 @@ impl AsyncWrite for Io {
         self.vectored
     }
 }
+
+#[cfg(test)]
+impl Peer {
+    /// A caller of whom nothing is asked.
+    pub(crate) async fn test() -> Arc<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        drop(opened);
+        let (stream, address) = accepted.unwrap();
+        split(stream, address).1
+    }
+}
