@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +22,7 @@ use tracing::debug;
 
 use super::deadline::watched;
 use super::io as peer_io;
+use super::streams::Streams;
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
@@ -40,6 +40,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Between two looks at a preface that comes in pieces.
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
+/// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
 const PREFACE: &[u8; 3] = b"PRI";
 
@@ -70,12 +72,22 @@ pub(super) async fn serve<P>(
     let serving = async {
         if is_http2 {
             // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
-            let mut connection = Box::pin(http2(&limits).serve_connection(TokioIo::new(io), service));
+            let streams = Streams::new();
+            let builder = http2(&limits, streams.clone());
+            let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
+                }
+                () = streams.unused(limits.header_timeout) => {
+                    // A request that crosses the GOAWAY is still taken.
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = streams.unused(limits.header_timeout + GOODBYE) => Ok(()),
+                    }
                 }
             }
         } else {
@@ -107,21 +119,6 @@ pub(super) async fn serve<P>(
     }
 }
 
-/// Runs the streams of HTTP/2 connections.
-#[derive(Clone, Copy, Debug)]
-struct Streams;
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        tokio::spawn(async move {
-            // What a caller does not take of one stream is the connection's affair.
-            if watched(stream, || None).await.is_none() {
-                debug!("A stream was reset: the time for its exchange is up.");
-            }
-        });
-    }
-}
-
 /// Waits for the first bytes; whether they are those of HTTP/2.
 async fn open(stream: &TcpStream) -> io::Result<bool> {
     stream.set_nodelay(true)?;
@@ -149,8 +146,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &Limits) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams);
+fn http2(limits: &Limits, run: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(run);
     let streams = limits.max_streams.get();
     builder
         .timer(TokioTimer::new())

@@ -4,6 +4,7 @@ mod connection;
 mod deadline;
 mod io;
 mod listen;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::Future;

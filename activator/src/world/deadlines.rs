@@ -142,3 +142,26 @@ async fn what_a_pod_breaks_off_never_looks_whole() {
     let mut caller = world.caller("GET / HTTP/1.0\r\nhost: hello.shop\r\n\r\n").await;
     assert!(until_reset(&mut caller).await.starts_with("HTTP/1.0 200 OK"));
 }
+
+#[tokio::test]
+async fn an_http2_connection_that_is_not_used_is_closed() {
+    let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({"timeouts": {"requestSeconds": 2}}), limits).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    // Not even the preface is said to its end.
+    let mut silent = world.caller("PRI * HTTP/2.0\r\n").await;
+
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let ended = tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    // A stream is use, for as long as it is open.
+    let request = Request::get("http://hello.shop/never").body(()).unwrap();
+    let answer = sender.send_request(request, true).unwrap().0;
+    assert_eq!(timeout(SOON, answer).await.unwrap().unwrap().status(), 504);
+    timeout(SOON, ended).await.expect("the connection stays open").unwrap().unwrap();
+
+    let mut seen = Vec::new();
+    timeout(2 * SOON, silent.read_to_end(&mut seen)).await.expect("the connection stays open").unwrap();
+}
