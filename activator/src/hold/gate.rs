@@ -108,7 +108,7 @@ impl Drop for Ticket {
 impl Gate {
     /// Requests that wait now.
     pub fn held(&self) -> usize {
-        self.queue.len()
+        self.queue.length()
     }
 
     /// Answers everybody who waits with a fault.

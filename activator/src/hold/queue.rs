@@ -22,7 +22,7 @@ use std::sync::{
 #[derive(Debug)]
 pub struct Queue<W> {
     state: Mutex<State<W>>,
-    /// For [`Queue::len`] only.
+    /// For [`Queue::length`] only.
     length: AtomicUsize,
 }
 
@@ -35,7 +35,7 @@ struct State<W> {
 }
 
 /// How somebody enters.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Entered<G> {
     /// There was something at once.
     Pass(G),
@@ -72,13 +72,8 @@ impl<W> Queue<W> {
     }
 
     /// How many waited a moment ago.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length.load(Ordering::Acquire)
-    }
-
-    /// Whether nobody waited a moment ago.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came

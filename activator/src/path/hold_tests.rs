@@ -1,27 +1,14 @@
 use http::{Request, Response};
-use kube::Client;
-use kube::client::Body;
 use prometheus_client::registry::Registry;
 use tower::service_fn;
-use tower_test::mock;
 
 use super::*;
 use crate::args::Limits;
 use crate::function::{Function, Key, Spec};
-use crate::index::Index;
-use crate::link::Beacon;
 use crate::path::body::ResponseBody;
 use crate::pods::Pod;
-use crate::routes::Table;
 use crate::server::Peer;
-
-fn waker(metrics: &Arc<Metrics>) -> Waker {
-    let (service, _) = mock::pair::<Request<Body>, Response<Body>>();
-    let domains = crds::route::Domains { external: "localhost".into(), cluster: "cluster.local".into() };
-    let beacon = Arc::new(Beacon::default());
-    let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
-    Waker::new(Client::new(service, "default"), Duration::from_secs(10), metrics, &index, &beacon)
-}
+use crate::world::eventually;
 
 async fn call(function: &Arc<Function>) -> Call {
     let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
@@ -61,17 +48,14 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
             Err(Trouble::Unsent(Box::new(call)))
         }
     });
-    let mut hold = HoldLayer::new(&places, &waker(&metrics), &metrics).layer(inner);
+    let (waker, _api) = Waker::test(&metrics);
+    let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
     let answer = tokio::spawn(hold.call(call(&function).await));
-    while function.gate.held() == 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually(|| function.gate.held() == 1).await;
     pod.prove_ready(Instant::now());
     function.release();
     let _other = comings.recv().await.unwrap();
-    while function.gate.held() == 0 && !answer.is_finished() {
-        tokio::task::yield_now().await;
-    }
+    eventually(|| function.gate.held() == 1 || answer.is_finished()).await;
     pod.prove_ready(Instant::now());
     function.release();
     assert!(answer.await.unwrap().is_ok());

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -66,6 +66,9 @@ pub(super) async fn serve<P>(
     let (io, peer) = peer_io::split(stream, address);
     let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
+        if request.version() == Version::HTTP_10 {
+            caller.reads_to_the_end();
+        }
         // No layer of the path makes a request wait before it is called.
         path.clone().call(Accepted { request, peer: Arc::clone(&caller) })
     });
@@ -105,13 +108,13 @@ pub(super) async fn serve<P>(
     let stalled = || peer.stalled().map(|since| since + limits.header_timeout);
     match watched(serving, stalled).await {
         None => {
-            peer.reset();
-            debug!(peer = %address, "A connection was reset: the time for what is on it is up.");
+            peer.break_off();
+            debug!(peer = %address, "A connection was broken off: the time for what is on it is up.");
         }
         Some(Err(error)) => {
             // The path's only errors are bodies that broke off.
-            if error.is_user() && !is_http2 {
-                peer.reset();
+            if error.is_user() {
+                peer.break_off();
             }
             debug!(peer = %address, %error, "A connection broke.");
         }

@@ -28,6 +28,7 @@ struct Socket {
     stream: TcpStream,
     /// Since when there is something to write and the caller takes none of it.
     stalled: Option<Instant>,
+    end_is_whole: bool,
 }
 
 impl Socket {
@@ -46,11 +47,20 @@ impl Peer {
         lock(&self.socket).stalled
     }
 
-    /// Has the connection reset when it is dropped, not closed in order: what is sent to a caller that knows a response's
-    /// end by the connection's (HTTP/1.0) must not look whole, and what it does not take is not kept for it.
-    pub(super) fn reset(&self) {
-        // Fails only on a socket that has ended already.
-        let _ = lock(&self.socket).stream.set_zero_linger();
+    /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
+    pub(super) fn reads_to_the_end(&self) {
+        lock(&self.socket).end_is_whole = true;
+    }
+
+    /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest
+    /// is missing, and get what was sent. The connection is reset under one to whom its end would look like the response's,
+    /// and under one that takes nothing, for whom the kernel would keep what was sent.
+    pub(super) fn break_off(&self) {
+        let socket = lock(&self.socket);
+        if socket.end_is_whole || socket.stalled.is_some() {
+            // Fails only on a socket that has ended already.
+            let _ = socket.stream.set_zero_linger();
+        }
     }
 
     /// Resolves when the caller has closed its side, within a quarter of a second.
@@ -78,7 +88,7 @@ pub(super) struct Io {
 /// Splits a connection into what hyper serves and what the request path may ask.
 pub(super) fn split(stream: TcpStream, address: SocketAddr) -> (Io, Arc<Peer>) {
     let vectored = stream.is_write_vectored();
-    let socket = Arc::new(Mutex::new(Socket { stream, stalled: None }));
+    let socket = Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false }));
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, socket }))
 }
 

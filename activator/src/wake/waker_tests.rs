@@ -14,14 +14,20 @@ use crate::routes::Table;
 
 type Api = Handle<Request<Body>, Response<Body>>;
 
+impl Waker {
+    /// With an index of its own, and what it asks of the API server.
+    pub(crate) fn test(metrics: &Arc<Metrics>) -> (Self, Api) {
+        let (service, api) = mock::pair();
+        let domains = crds::route::Domains { external: "localhost".into(), cluster: "cluster.local".into() };
+        let beacon = Arc::new(Beacon::default());
+        let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
+        (Self::new(Client::new(service, "default"), Duration::from_secs(10), metrics, &index, &beacon), api)
+    }
+}
+
 /// A function at zero for which one request waits, and its waker at work.
 fn waking() -> (Arc<Function>, Ticket, Api) {
-    let (service, api) = mock::pair();
-    let domains = crds::route::Domains { external: "localhost".into(), cluster: "cluster.local".into() };
-    let beacon = Arc::new(Beacon::default());
-    let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
-    let metrics = Metrics::new(&mut Registry::default());
-    let waker = Waker::new(Client::new(service, "default"), Duration::from_secs(10), &metrics, &index, &beacon);
+    let (waker, api) = Waker::test(&Metrics::new(&mut Registry::default()));
     let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
     function.workload.store(Some(Arc::new(Workload { name: "r1".into(), replicas: 0, version: Some(1) })));
     let Entry::Wait { ticket, wake: Some(watch) } = function.enter(None) else { panic!("it did not wait") };
