@@ -115,9 +115,7 @@ impl Waker {
                 function.gate.fail(&Fault::Paused);
                 continue;
             }
-            if self.take_back(function, &mut episode, now) {
-                continue;
-            }
+            self.take_back(function, &mut episode, now);
             let step = self.next(function, &episode, now);
             match step {
                 Step::Write(replicas) => self.write(function, &mut episode, replicas).await,
@@ -137,21 +135,19 @@ impl Waker {
 
     /// Requests that wait only because every pod is drained are reported at once. The leader releases the pods or lowers
     /// within milliseconds; if it does neither, or there is none, the pods are taken back.
-    fn take_back(&self, function: &Function, episode: &mut Episode, now: Instant) -> bool {
+    fn take_back(&self, function: &Function, episode: &mut Episode, now: Instant) {
         if !function.all_drained() {
             episode.drained_since = None;
-            return false;
+            return;
         }
         let since = *episode.drained_since.get_or_insert_with(|| {
             self.beacon.urge();
             now
         });
-        let due = !self.beacon.attached() || now >= since + PATIENCE;
-        if due {
+        if !self.beacon.attached() || now >= since + PATIENCE {
             episode.drained_since = None;
             self.index.take_back(&function.uid);
         }
-        due
     }
 
     fn verdict(&self, function: &Function, episode: &Episode, now: Instant) -> Option<Failure> {

@@ -71,3 +71,17 @@ async fn a_pod_that_nobody_announced_is_handed_on() {
     let grant = timeout(2 * TICK, ticket.granted()).await.unwrap().unwrap();
     assert_eq!(&*grant.taken.pod().uid, "a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn drained_pods_that_cannot_be_taken_back_are_waited_for() {
+    let (function, mut ticket, mut api) = waking();
+    let pod = Pod::test("a", "r1");
+    pod.prove_ready(Instant::now());
+    pod.slots.drain();
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    // The index knows nothing of the function. The waker goes on, and lets others go on.
+    answer(&mut api, 503, refused(503)).await;
+    assert!(timeout(Duration::from_secs(1), ticket.granted()).await.is_err());
+    pod.slots.restore();
+    assert!(timeout(Duration::from_secs(1), ticket.granted()).await.unwrap().is_ok());
+}
