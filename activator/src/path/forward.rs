@@ -76,7 +76,9 @@ impl Shared {
         let deadline = call.capped(sent + request_limit);
         let limit = BodyLimit::new(self.max_body);
         let repeatable = call.body.is_none() && call.upgrade.is_none() && is_idempotent(&call.parts.method);
-        let request = outgoing(&mut call, protocol, limit.clone());
+        let shares = call.body.is_some() && protocol == Protocol::H2C;
+        let mut request = outgoing(&mut call, protocol, limit.clone());
+        let upload = if shares { request.body_mut().share() } else { None };
 
         let outcome = match timeout_at(deadline, pool.send(request, repeatable)).await {
             Ok(outcome) => outcome,
@@ -107,7 +109,7 @@ impl Shared {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
         }
-        let held = Held { taken: grant.taken, lease, counted, deadline: Deadline::set(deadline) };
+        let held = Held { taken: grant.taken, lease, upload, counted, deadline: Deadline::set(deadline) };
         Ok(Answer::warm(incoming(response, held)))
     }
 

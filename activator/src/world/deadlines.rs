@@ -122,6 +122,27 @@ async fn a_stream_without_window_is_reset_alone() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_quiet_both_ways_is_reset_too() {
+    for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
+        let world = brief(&pod).await;
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let request = Request::post("http://hello.shop/converse").body(()).unwrap();
+        let (answer, mut upload) = sender.send_request(request, false).unwrap();
+        upload.send_data("half".into(), false).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "half");
+        let ended = timeout(SOON, body.data()).await.expect("the stream stays open");
+        assert!(ended.expect("it looks whole").unwrap_err().is_reset());
+        eventually(|| world.present() == (0, 0)).await;
+        // The pod has heard of it.
+        eventually(|| pod.seen() == ["POST /converse", "ended"]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_takes_no_answers_is_let_go() {
     let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
     let world = world_with(json!({}), limits).await;
