@@ -29,8 +29,12 @@ impl Exchange {
     /// When to give up, if ever. `stalled` is when a caller that takes nothing now is given up: within an exchange it may
     /// take its time, up to the deadline. What the caller has not taken after the exchange's end is no longer anybody's,
     /// but pins the connection, and whatever request comes behind it.
-    fn limit(self, stalled: Option<Instant>) -> Option<Instant> {
-        if self.open { self.deadline } else { stalled.max(self.deadline.filter(|_| stalled.is_some())) }
+    fn limit(self, stalled: impl Fn() -> Option<Instant>) -> Option<Instant> {
+        if self.open {
+            self.deadline
+        } else {
+            stalled().map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)))
+        }
     }
 }
 
@@ -66,7 +70,7 @@ pub(super) async fn watched<F: Future>(serving: F, stalled: impl Fn() -> Option<
     let mut timer = pin!(sleep(Duration::MAX));
     let mut late = |cx: &mut Context<'_>| {
         loop {
-            let limit = lock(&exchange).limit(stalled());
+            let limit = lock(&exchange).limit(&stalled);
             let Some(at) = limit else { return Poll::Pending };
             if at <= Instant::now() {
                 return Poll::Ready(());
@@ -174,7 +178,7 @@ mod tests {
             (early, false, late, late),
             (late, false, early, late),
         ] {
-            assert_eq!(Exchange { deadline, open }.limit(stalled), limit, "{deadline:?} {open} {stalled:?}");
+            assert_eq!(Exchange { deadline, open }.limit(|| stalled), limit, "{deadline:?} {open} {stalled:?}");
         }
     }
 
