@@ -3,6 +3,7 @@
 
 mod bodies;
 mod cold;
+mod deadlines;
 mod drains;
 mod failing;
 mod pod;
