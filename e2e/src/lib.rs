@@ -28,6 +28,7 @@ pub mod images;
 pub mod install;
 pub mod inventory;
 pub mod kube;
+pub mod load;
 pub mod logs;
 pub mod node;
 mod parts;
