@@ -36,6 +36,7 @@ pub mod preflight;
 pub mod record;
 pub mod rouse;
 pub mod scene;
+pub mod soak;
 pub mod steps;
 mod stored;
 
