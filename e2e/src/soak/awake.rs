@@ -30,7 +30,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     }
     let observed = Observed::start(&stage.scene, &stage.rouse, stage.clock).await?;
     let duration = Duration::from_secs(stage.much(180, 30));
-    let step = stage.steps.begin(format!("one request of 5 ms each second, for {} s", duration.as_secs()));
+    let step = stage.long("one request of 5 ms each second", duration.as_secs());
     let mut loads = Vec::new();
     for (name, _) in functions() {
         loads.push(stage.load(name, name, Pace::PerSecond(1.0), vec![Shape::get(5)]).start(&stage.journal).await?);
@@ -52,7 +52,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     }
     let last = stage.clock.now();
     let silence = Duration::from_secs(stage.much(90, 30));
-    let step = stage.steps.begin(format!("silence for {} s", silence.as_secs()));
+    let step = stage.long("silence", silence.as_secs());
     tokio::time::sleep(silence).await;
     step.done("");
 

@@ -71,6 +71,9 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     scale_downs(stage, report)?;
     observed.tell(report);
     report.leave_out("streams in the medians: they take 30 s by themselves");
+    report.leave_out(
+        "the first lowering of a revision that was created with replicas: only writes of /scale are compared",
+    );
     Ok(())
 }
 
@@ -82,7 +85,8 @@ fn shapes(millis: u64) -> Vec<Shape> {
 /// take the traffic, in seconds.
 async fn changes(stage: &Stage, flow: &Running, cycles: u32) -> Result<Vec<f64>> {
     let mut took = Vec::new();
-    let step = stage.steps.begin(format!("{cycles} cycles of load and {cycles} new images"));
+    let about = (HIGH + LOW).as_secs() * u64::from(cycles);
+    let step = stage.long(format!("{cycles} cycles of load and {cycles} new images"), about);
     step.of(cycles.into());
     for cycle in 0..cycles {
         let even = cycle % 2 == 0;

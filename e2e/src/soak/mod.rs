@@ -20,7 +20,7 @@ use std::{
 };
 
 use ::kube::Client;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use jiff::Timestamp;
 
@@ -107,7 +107,7 @@ impl Scenario {
     pub fn minutes(self) -> u32 {
         match self {
             Self::Steady | Self::SteadyRps => 3,
-            Self::Burst => 5,
+            Self::Burst => 9,
             Self::Awake => 5,
             Self::Loss => 12,
             Self::Wake => 10,
@@ -165,15 +165,21 @@ pub async fn run(cluster: &Cluster, scenario: Scenario, rehearsal: bool) -> Resu
         report.check("the scenario ran to its end", "yes", format!("{error:#}"), false);
     }
     stage.tell(&mut report);
-    report.took_seconds = began.elapsed().as_secs_f64().round();
 
     let cleaning = stage.steps.begin("all as it was before");
-    stage.rouse.restore().await.context("the installation could not be put back as it was")?;
-    match stage.scene.close(CLEANING).await {
+    if let Err(error) = stage.rouse.restore().await {
+        report.check("the installation put back as it was", "yes", format!("{error:#}"), false);
+    }
+    let closed = tokio::select! {
+        closed = stage.scene.close(CLEANING) => closed,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+    };
+    match closed {
         Ok(()) => cleaning.done(""),
         // The figures are no worse for it.
         Err(error) => cleaning.done(&format!("the namespace is not gone yet: {error:#}")),
     }
+    report.took_seconds = began.elapsed().as_secs_f64().round();
     Ok(report)
 }
 

@@ -12,7 +12,7 @@ use crate::{
     load::{Clock, Journal, Load, Pace, Protocol, Shape},
     rouse::Rouse,
     scene::{APP, PATIENCE, Scene, holds},
-    steps::{Step, Steps},
+    steps::{Step, Steps, seconds},
 };
 
 /// How many failed requests a report shows in full.
@@ -31,6 +31,13 @@ impl Stage {
     pub(super) fn new(scene: Scene, rouse: Rouse, steps: Steps, rehearsal: bool) -> Self {
         let clock = Clock::start();
         Self { scene, rouse, journal: Journal::new(clock), clock, steps, rehearsal }
+    }
+
+    /// Begins a step that takes about so many seconds.
+    pub(super) fn long(&self, label: impl Into<String>, about_seconds: u64) -> Step {
+        let step = self.steps.begin(label);
+        step.long(&format!("about {}", seconds(Duration::from_secs(about_seconds))));
+        step
     }
 
     /// How much of something: all of it, or what a rehearsal makes do with.

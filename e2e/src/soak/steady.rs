@@ -36,7 +36,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report, metric: Metric) -> R
     let observed = Observed::start(&stage.scene, &stage.rouse, stage.clock).await?;
 
     let duration = Duration::from_secs(stage.much(90, 25));
-    let step = stage.steps.begin(format!("steady load for {} s", duration.as_secs()));
+    let step = stage.long("steady load", duration.as_secs());
     let load = stage.load("steady", "steady", metric.pace, vec![Shape::get(REQUEST_MS), Shape::post(REQUEST_MS)]);
     let running = load.start(&stage.journal).await?;
     let began = stage.clock.seconds(running.began());

@@ -87,7 +87,8 @@ impl<'a> Fleet<'a> {
 
     /// Rounds of both, in turn and each first every other time. Gives milliseconds, bare and functions.
     async fn rounds(&self, number: usize, rounds: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-        let step = self.stage.steps.begin(format!("{number} at once, {rounds} rounds of both"));
+        let each = number as u64 * 2 / 5 + 10;
+        let step = self.stage.long(format!("{number} at once, {rounds} rounds of both"), each * (rounds as u64 + 1));
         step.of(rounds as u64 + 1);
         let (mut bare, mut functions) = (Vec::new(), Vec::new());
         for round in 0..=rounds {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{flag, path_flag, write_json};
+use crate::install::{ACTIVATOR, NAMESPACE, OPERATOR};
 use crate::node::address::{API_PORT, CLUSTER_DOMAIN, ETCD, NODE_IP, SERVICE_RANGE};
 use crate::node::plan::Plan;
 
@@ -46,7 +47,7 @@ pub(super) fn command(plan: &Plan) -> Command {
 /// writes of pod status are left out, as they say nothing and are most of all. Two files of 100 MB at most.
 pub(super) fn configure(plan: &Plan) -> Result<()> {
     let writes = ["create", "update", "patch", "delete", "deletecollection"];
-    let rouse = ["operator", "activator"].map(|account| format!("system:serviceaccount:rouse-system:rouse-{account}"));
+    let rouse = [OPERATOR, ACTIVATOR].map(|account| format!("system:serviceaccount:{NAMESPACE}:{account}"));
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
