@@ -11,7 +11,7 @@ use crate::{
 /// An average never divides by less: Knative's own bucket. Ten requests in the first ten milliseconds are not a thousand
 /// a second.
 pub const SHORTEST_SPAN: Duration = Duration::from_secs(1);
-/// Averages are cut to so many parts of one, as Knative's are, so that the last bits of a sum never cost a replica.
+/// Averages are rounded to so many parts of one, as Knative's are cut, so that the last bits of a sum never cost a replica.
 const PRECISION: f64 = 1e6;
 
 /// What one activator's totals grew by between two of its reports.
@@ -167,7 +167,7 @@ impl Load {
                 Metric::Concurrency => sum.request_seconds,
                 Metric::RequestsPerSecond => sum.requests,
             };
-            (value * PRECISION).floor() / PRECISION
+            (value * PRECISION).round() / PRECISION
         };
         Averages {
             stable: of(self.windows.stable, |history| (&history.stable, &history.stable_decay)),
@@ -233,3 +233,6 @@ impl Said {
         f64::from(self.in_flight) + f64::from(self.held)
     }
 }
+
+#[cfg(test)]
+mod tests;

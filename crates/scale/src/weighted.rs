@@ -65,3 +65,6 @@ impl Decay {
         (-self.rate * age.as_secs_f64()).exp()
     }
 }
+
+#[cfg(test)]
+mod tests;
