@@ -5,8 +5,9 @@
 //! grew by, and asks it to [decide](Scaler::decide) on every report and every second. The pieces, each its own file:
 //! [`load`] (averages over two windows, from [`weighted`] or even sums), [`goal`] (what one replica is meant to have),
 //! [`autoscaler`] (the Knative Pod Autoscaler's published algorithm) with [`panic`], [`instant`] (raises that wait for no
-//! window), [`delay`], and [`idle`] (the only way to zero).
+//! window), [`delay`], and [`idle`] (the only way to zero), whose window may be learnt ([`adaptive`]).
 
+pub mod adaptive;
 pub mod autoscaler;
 pub mod delay;
 mod desired;
@@ -20,6 +21,7 @@ pub mod settings;
 pub mod weighted;
 mod window;
 
+pub use adaptive::Adaptive;
 pub use desired::{Decision, Policy, Zero, desired, follow};
 pub use goal::Goal;
 pub use idle::{Idle, IdleClock, Seen};
