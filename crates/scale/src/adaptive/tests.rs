@@ -18,7 +18,8 @@ fn counted(idles: impl IntoIterator<Item = (u64, u32)>) -> Adaptive {
 
 #[test]
 fn table() {
-    let table: [(&[(u64, u32)], Option<u64>); 10] = [
+    type Idles = &'static [(u64, u32)];
+    let table: [(Idles, Option<u64>); 10] = [
         (&[], None),
         // Too few.
         (&[(5, 9)], None),
