@@ -183,7 +183,8 @@ impl Scaler {
         Self { load: Load::new(settings.windows()), autoscaler: Autoscaler::new(now, size), delay: Delay::default() }
     }
 
-    /// Takes in what one activator's totals grew by from one of its reports to the next; see [`Load::record`].
+    /// Takes in what one activator's totals grew by from one of its reports to the next; see [`Load::record`]. The report
+    /// before is that of its stream, heartbeats included, not the last one that named this function.
     pub fn record(&mut self, now: Instant, from: Instant, to: Instant, delta: Delta) {
         self.load.record(now, from, to, delta);
     }
@@ -253,8 +254,11 @@ impl Scaler {
         let idle = observed.idle.quiet.is_some_and(|quiet| quiet >= idle_window);
         let asleep = observed.replicas == 0;
         if in_flight == 0 && held == 0 && (idle || asleep) {
-            self.autoscaler.rest();
             best = (0, Rule::Idle);
+            // What nobody has vouched for ends no panic.
+            if asleep || observed.idle.complete() {
+                self.autoscaler.rest();
+            }
             if asleep {
                 // What was needed before it went to sleep wakes nothing.
                 self.delay = Delay::default();

@@ -197,6 +197,12 @@ fn what_is_unknown_lowers_nothing_and_what_is_known_may_raise() {
     world.level = (0, 0);
     world.quiet = Some(600 * S);
     assert_eq!(world.decide().verdict, Verdict::Blocked(0));
+    // Nor does it end a panic.
+    let mut new = World::new(5, Settings::default());
+    (new.quiet, new.unknown) = (Some(600 * S), 1);
+    assert_eq!(new.decide().verdict, Verdict::Blocked(0));
+    (new.quiet, new.unknown) = (None, 0);
+    assert_eq!((new.decide().verdict, new.decide().rule), (Verdict::Keep, Rule::Panic));
     world.quiet = None;
     world.level = (0, 900);
     let raised = world.decide();
