@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::load::Averages;
 
 const S: Duration = Duration::from_secs(1);
 
