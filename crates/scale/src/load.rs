@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     settings::{Averaging, Metric, Windows},
-    weighted::Decay,
+    weighted::{self, Decay},
     window::{Sum, Window},
 };
 
@@ -55,7 +55,7 @@ pub struct Averages {
 
 /// The load of one function, as told by all its activators.
 ///
-/// Memory: about 3.4 KiB while there was load within the stable window, whatever its length and the rate of reports;
+/// Memory: about 3.5 KiB while there was load within the stable window, whatever its length and the rate of reports;
 /// nothing is allocated before the first load and nothing is kept once a stable window passed without any. Resolution: see
 /// [`BUCKETS`](crate::BUCKETS).
 #[derive(Clone, Debug)]
@@ -175,6 +175,11 @@ impl Load {
         }
     }
 
+    /// Forgets what the load was, and gives the memory back; what was known before counts as zero.
+    pub fn forget(&mut self) {
+        self.history = None;
+    }
+
     /// How much memory it has allocated, in bytes.
     pub fn allocated(&self) -> usize {
         self.history.as_ref().map_or(0, |_| size_of::<History>())
@@ -199,17 +204,10 @@ impl Load {
         if now.saturating_duration_since(last) >= length {
             return Sum::default();
         }
-        let fresh;
-        let decay = match decay {
-            Some(decay) => decay,
-            None => {
-                fresh = Decay::new(now, length);
-                &fresh
-            }
-        };
-        let mut sum = decay.at(now);
+        let mut sum = decay.map_or_else(Sum::default, |decay| decay.at(now));
         for said in said {
-            sum.request_seconds += said.level() * decay.weight(now.saturating_duration_since(said.at).as_secs_f64());
+            let age = now.saturating_duration_since(said.at);
+            sum.request_seconds += said.level() * weighted::weight(length, age.as_secs_f64());
         }
         sum
     }

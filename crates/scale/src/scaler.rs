@@ -128,8 +128,9 @@ impl Scaler {
                 self.autoscaler.rest();
             }
             if asleep {
-                // What was needed before it went to sleep wakes nothing.
+                // What was needed before it went to sleep wakes nothing, and costs nothing.
                 self.delay = Delay::default();
+                self.load.forget();
             }
         }
         best = larger(best, (self.delayed(now, best.0, observed, settings), Rule::Delay));

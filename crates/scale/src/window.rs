@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Buckets of one window.
+/// Buckets of one window, whatever its length: the resolution of a linear average. A window of 60 s has buckets of 600 ms,
+/// one of an hour of 36 s. Within the bucket that the window's edge cuts, the load counts as spread evenly, so the average is
+/// off by at most a hundredth of the highest load in that bucket.
 pub const BUCKETS: usize = 100;
 /// One more: the window's two ends mostly lie inside a bucket.
 const SLOTS: usize = BUCKETS + 1;

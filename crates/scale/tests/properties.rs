@@ -188,14 +188,16 @@ proptest! {
         }
     }
 
-    /// How often the host asks changes nothing about the averages: they are of the load, not of the decisions.
+    /// How often the host asks changes nothing about the averages of a function that is awake: they are of the load, not of
+    /// the decisions.
     #[test]
     fn averages_do_not_depend_on_how_often_one_asks(steps in steps(), settings in settings(), pieces in 2_u64..5) {
         let settings = Settings { averaging: Averaging::Linear, ..settings };
         let (mut seldom, mut often) = (World::new(0, &settings), World::new(0, &settings));
         often.now = seldom.now;
         for step in steps {
-            let step = Step { requests: 0, heard: true, milliseconds: step.milliseconds * pieces, ..step };
+            let (milliseconds, replicas) = (step.milliseconds * pieces, step.replicas.max(1));
+            let step = Step { requests: 0, heard: true, milliseconds, replicas, ..step };
             let whole = seldom.step(&step, &settings).inputs.averages;
             let piece = Step { milliseconds: step.milliseconds / pieces, ..step.clone() };
             let last = (0..pieces).map(|_| often.step(&piece, &settings).inputs.averages).last().unwrap();

@@ -292,7 +292,14 @@ fn a_thousand_idle_functions_allocate_nothing() {
     assert!(size_of::<Scaler>() <= 200, "{}", size_of::<Scaler>());
     world.run(1, 0, 1);
     assert!((1..=3600).contains(&world.scaler.allocated()), "{}", world.scaler.allocated());
-    world.run(0, 0, 61);
+    // At zero there is nothing left at once; awake without traffic, after a window.
+    world.run(0, 0, 1);
+    assert_eq!(world.scaler.allocated(), 0);
+    (world.replicas, world.ready) = (1, Some(1));
+    world.run(1, 0, 1);
+    world.run(0, 0, 59);
+    assert!(world.scaler.allocated() > 0);
+    world.run(0, 0, 1);
     assert_eq!(world.scaler.allocated(), 0);
 }
 
