@@ -37,7 +37,7 @@ use crate::{
     leadership::{Leadership, Term},
     metrics::Metrics,
     settings::Settings,
-    stores::{Grouped, Stores, Subscribers, fold},
+    stores::{Grouped, Prune, Stores, Subscribers},
 };
 use api::Api;
 
@@ -59,7 +59,7 @@ struct Kept<K: Resource<DynamicType = ()> + Clone + 'static> {
     groups: Option<Grouped<K>>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K> {
+impl<K: Prune + Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K> {
     fn new() -> Self {
         let (store, mut writer) = store();
         writer.apply_watcher_event(&Event::Init);
@@ -79,7 +79,8 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K>
             self.groups.iter().for_each(|groups| groups.note(&object, false));
             self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
         }
-        for object in objects {
+        for mut object in objects {
+            object.prune();
             self.groups.iter().for_each(|groups| groups.note(&object, true));
             self.writer.apply_watcher_event(&Event::Apply(object));
         }
@@ -156,9 +157,7 @@ impl World {
     pub(crate) fn sync(&mut self) {
         self.functions.fill(self.api.all("functions"));
         self.triggers.fill(self.api.all("triggers"));
-        let mut deployments = labelled(self.api.all("deployments"));
-        deployments.iter_mut().for_each(fold);
-        self.deployments.fill(deployments);
+        self.deployments.fill(labelled(self.api.all("deployments")));
         self.pods.fill(labelled(self.api.all("pods")));
         self.services.fill(labelled(self.api.all("services")));
         self.service_accounts.fill(labelled(self.api.all("serviceaccounts")));
