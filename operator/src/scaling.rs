@@ -15,6 +15,7 @@ pub mod order;
 pub mod scaler;
 pub mod starts;
 pub mod view;
+pub mod waiting;
 pub mod write;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -20,6 +20,7 @@ use super::{
     ledger::Ledger,
     order::{Acks, OrderIds},
     view::View,
+    waiting::Waiting,
     write,
 };
 use crate::{events::Note, link::Board, stores::Key};
@@ -59,7 +60,7 @@ pub struct Scaler {
     /// Those about which time alone can change something.
     awake: HashSet<Key>,
     /// Those that had to wait because too many calls were open.
-    waiting: VecDeque<(Key, Effect)>,
+    waiting: Waiting,
     calls: JoinSet<Answer>,
 }
 
@@ -76,7 +77,7 @@ impl Scaler {
             functions: HashMap::new(),
             keys: HashMap::new(),
             awake: HashSet::new(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             calls: JoinSet::new(),
         }
     }
@@ -134,6 +135,7 @@ impl Scaler {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
         metrics.draining.set(count(self.ledger.ordered().len()));
+        metrics.waiting.set(count(self.waiting.count()));
         metrics.blocked.set(count(self.functions.values().filter(|function| function.state.is_blocked()).count()));
         let heads = self.board.roster().heads(now());
         metrics.link.known.set(count(heads.known));
@@ -201,34 +203,54 @@ impl Scaler {
         if let Some(tended) = self.functions.remove(key) {
             self.keys.remove(&tended.uid);
             self.ledger.set(&tended.uid, None);
+            self.waiting.forget(key);
         }
         self.awake.remove(key);
     }
 
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
-            // Never a write of 0: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { replicas: 1.., .. } if self.calls.len() >= CALLS => {
-                self.waiting.push_back((key.clone(), effect));
-            }
-            Effect::Read { revision } => {
-                info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
-                self.cx.metrics.acknowledged.inc();
-                self.call(key, revision, |client, namespace, revision| async move {
-                    Answered::Read(write::read(client, &namespace, &revision).await)
-                });
-            }
-            Effect::Write { revision, replicas, version } => {
-                let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-                self.call(key, revision, move |client, namespace, revision| async move {
-                    let name = (namespace.as_str(), revision.as_str());
-                    let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-                    Answered::Wrote { replicas, outcome }
-                });
+            // A write of 0 does not wait: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Write { revision, replicas: ..=0, version } => self.write(key, revision, 0, version),
+            Effect::Read { ref revision } | Effect::Write { ref revision, .. } => {
+                let revision = revision.clone();
+                self.waiting.add(key, &revision, effect);
+                self.start_waiting();
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
         }
+    }
+
+    /// Everything takes its turn, also what is asked for again at once: else those that had a turn would keep the others
+    /// from theirs while the API server answers nothing.
+    fn start_waiting(&mut self) {
+        while self.calls.len() < CALLS
+            && let Some((key, effect)) = self.waiting.next()
+        {
+            match effect {
+                Effect::Read { revision } => self.read(&key, revision),
+                Effect::Write { revision, replicas, version } => self.write(&key, revision, replicas, version),
+                Effect::Ended { .. } | Effect::Blocked { .. } => {}
+            }
+        }
+    }
+
+    fn read(&mut self, key: &Key, revision: String) {
+        info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
+        self.cx.metrics.acknowledged.inc();
+        self.call(key, revision, |client, namespace, revision| async move {
+            Answered::Read(write::read(client, &namespace, &revision).await)
+        });
+    }
+
+    fn write(&mut self, key: &Key, revision: String, replicas: i32, version: String) {
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        self.call(key, revision, move |client, namespace, revision| async move {
+            let name = (namespace.as_str(), revision.as_str());
+            let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
+            Answered::Wrote { replicas, outcome }
+        });
     }
 
     fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
@@ -259,11 +281,7 @@ impl Scaler {
             self.carry_out(&key, effect);
         }
         self.look(&key);
-        while self.calls.len() < CALLS
-            && let Some((key, effect)) = self.waiting.pop_front()
-        {
-            self.carry_out(&key, effect);
-        }
+        self.start_waiting();
     }
 
     fn ended(&self, key: &Key, revision: &str, why: Why, end: End) {
