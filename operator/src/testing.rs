@@ -12,6 +12,7 @@ use std::{
 
 use clap::Parser;
 use crds::{Function, Trigger, labels};
+use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, Service, ServiceAccount},
@@ -98,8 +99,8 @@ pub(crate) struct World {
     pods: Kept<Pod>,
     services: Kept<Service>,
     service_accounts: Kept<ServiceAccount>,
-    // Dropping it would end the term.
-    _term: watch::Sender<Option<Term>>,
+    term: watch::Sender<Option<Term>>,
+    write_events: Option<BoxFuture<'static, ()>>,
 }
 
 impl World {
@@ -127,12 +128,11 @@ impl World {
             activators: Kept::<Pod>::new().store,
             subscribers: Subscribers::default(),
         };
-        let term = Term { epoch: 1, valid_until: Instant::now() + Duration::from_secs(1_000_000) };
-        let (sender, terms) = watch::channel(Some(term));
+        let (term, terms) = watch::channel(None);
         let metrics = Metrics::default();
-        // Events go nowhere: they are no part of what a pass must do.
-        let (events, write) = Events::new(client.clone(), "operator-0", metrics.clone());
-        drop(write);
+        let leadership = Leadership::fixed(terms);
+        let (events, write_events) = Events::new(client.clone(), "operator-0", leadership.clone(), metrics.clone());
+        let write_events = Some(write_events.boxed());
         let probes = Arc::new(Probes(Mutex::new(Some(HashMap::new()))));
         let cx = Arc::new(Context {
             client,
@@ -142,7 +142,7 @@ impl World {
             ready: Arc::clone(&probes) as Arc<dyn ReadyPods>,
             events,
             metrics,
-            leadership: Leadership::fixed(terms),
+            leadership,
             memory: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
@@ -150,7 +150,31 @@ impl World {
             backoff: Default::default(),
             futile: Default::default(),
         });
-        Self { api, cx, probes, functions, triggers, deployments, pods, services, service_accounts, _term: sender }
+        let world = Self {
+            api,
+            cx,
+            probes,
+            functions,
+            triggers,
+            deployments,
+            pods,
+            services,
+            service_accounts,
+            term,
+            write_events,
+        };
+        world.leads_for(Duration::from_secs(1_000_000));
+        world
+    }
+
+    /// The term is good for so long.
+    pub(crate) fn leads_for(&self, long: Duration) {
+        self.term.send_replace(Some(Term { epoch: 1, valid_until: Instant::now() + long }));
+    }
+
+    /// Writes Events from now on. They are no part of what a pass must do, so in most tests they only wait.
+    pub(crate) fn write_events(&mut self) {
+        self.write_events.take().map(tokio::spawn);
     }
 
     /// Lets the watches catch up with the API server.

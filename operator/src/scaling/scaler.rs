@@ -303,7 +303,7 @@ impl Scaler {
         };
         let note =
             Note { warning: true, reason: "ScaleDownBlocked".to_owned(), action: "ScaleDown", text, revision: None };
-        self.cx.events.publish(&function, note);
+        self.cx.events.publish(&*function, note);
     }
 }
 

@@ -53,7 +53,8 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
     let client = cluster.client();
-    let (events, write) = Events::new(client.clone(), "operator-0", Default::default());
+    let leadership = Leadership::fixed(terms);
+    let (events, write) = Events::new(client.clone(), "operator-0", leadership.clone(), Default::default());
     drop(write);
     let settings = Settings {
         namespace: "rouse-system".to_owned(),
@@ -67,7 +68,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         stores: cluster.stores.clone(),
         verdicts: Verdicts::default(),
         events,
-        leadership: Leadership::fixed(terms),
+        leadership,
         handle: Handle::default(),
         metrics: Metrics::default(),
     };
