@@ -226,7 +226,7 @@ impl Scaler {
     /// from theirs while the API server answers nothing.
     fn start_waiting(&mut self) {
         while self.calls.len() < CALLS
-            && let Some((key, effect)) = self.waiting.next()
+            && let Some((key, effect)) = self.waiting.take()
         {
             match effect {
                 Effect::Read { revision } => self.read(&key, revision),

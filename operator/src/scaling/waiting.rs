@@ -27,7 +27,7 @@ impl Waiting {
     }
 
     /// Takes the one whose turn it is.
-    pub fn next(&mut self) -> Option<(Key, Effect)> {
+    pub fn take(&mut self) -> Option<(Key, Effect)> {
         let revision = self.turns.pop_front()?;
         let effect = self.effects.remove(&revision)?;
         Some((revision.0, effect))
@@ -70,13 +70,13 @@ mod tests {
         }
         waiting.add(&key("a"), "s", Effect::Read { revision: "s".to_owned() });
         assert_eq!((waiting.turns.len(), waiting.count()), (3, 3));
-        assert_eq!(waiting.next(), Some((key("a"), write("r", "999"))));
+        assert_eq!(waiting.take(), Some((key("a"), write("r", "999"))));
         // It has had its turn: the next one stands behind the others.
         waiting.add(&key("a"), "r", write("r", "1000"));
-        assert_eq!(waiting.next(), Some((key("b"), write("r", "999"))));
-        assert_eq!(waiting.next(), Some((key("a"), Effect::Read { revision: "s".to_owned() })));
-        assert_eq!(waiting.next(), Some((key("a"), write("r", "1000"))));
-        assert_eq!(waiting.next(), None);
+        assert_eq!(waiting.take(), Some((key("b"), write("r", "999"))));
+        assert_eq!(waiting.take(), Some((key("a"), Effect::Read { revision: "s".to_owned() })));
+        assert_eq!(waiting.take(), Some((key("a"), write("r", "1000"))));
+        assert_eq!(waiting.take(), None);
     }
 
     #[test]
@@ -88,8 +88,8 @@ mod tests {
         waiting.forget(&key("a"));
         assert_eq!((waiting.turns.len(), waiting.count()), (1, 1));
         waiting.add(&key("a"), "r", write("r", "2"));
-        assert_eq!(waiting.next(), Some((key("b"), write("r", "1"))));
-        assert_eq!(waiting.next(), Some((key("a"), write("r", "2"))));
-        assert_eq!(waiting.next(), None);
+        assert_eq!(waiting.take(), Some((key("b"), write("r", "1"))));
+        assert_eq!(waiting.take(), Some((key("a"), write("r", "2"))));
+        assert_eq!(waiting.take(), None);
     }
 }
