@@ -20,7 +20,7 @@ use super::{
     ledger::Ledger,
     order::{Acks, OrderIds},
     view::View,
-    waiting::Waiting,
+    waiting::{Call, Waiting},
     write,
 };
 use crate::{events::Note, link::Board, stores::Key};
@@ -212,10 +212,9 @@ impl Scaler {
         match effect {
             // A write of 0 does not wait: it follows a read, in its place, and what it rests on does not keep.
             Effect::Write { revision, replicas: ..=0, version } => self.write(key, revision, 0, version),
-            Effect::Read { ref revision } | Effect::Write { ref revision, .. } => {
-                let revision = revision.clone();
-                self.waiting.add(key, &revision, effect);
-                self.start_waiting();
+            Effect::Read { revision } => self.wait(key, revision, Call::Read),
+            Effect::Write { revision, replicas, version } => {
+                self.wait(key, revision, Call::Raise { replicas, version });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
@@ -224,14 +223,18 @@ impl Scaler {
 
     /// Everything takes its turn, also what is asked for again at once: else those that had a turn would keep the others
     /// from theirs while the API server answers nothing.
+    fn wait(&mut self, key: &Key, revision: String, call: Call) {
+        self.waiting.add(key, revision, call);
+        self.start_waiting();
+    }
+
     fn start_waiting(&mut self) {
         while self.calls.len() < CALLS
-            && let Some((key, effect)) = self.waiting.take()
+            && let Some((key, revision, call)) = self.waiting.take()
         {
-            match effect {
-                Effect::Read { revision } => self.read(&key, revision),
-                Effect::Write { revision, replicas, version } => self.write(&key, revision, replicas, version),
-                Effect::Ended { .. } | Effect::Blocked { .. } => {}
+            match call {
+                Call::Read => self.read(&key, revision),
+                Call::Raise { replicas, version } => self.write(&key, revision, replicas, version),
             }
         }
     }
@@ -273,7 +276,7 @@ impl Scaler {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
             Answered::Wrote { replicas, outcome } => {
                 self.cx.metrics.wrote(replicas, outcome);
-                info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
+                info!(function = %key, revision, replicas, ?outcome, "A write of the scale of a revision has ended.");
                 tended.state.written(&revision, outcome, now())
             }
         });
