@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_test::mock::{self, Handle, SendResponse};
 
-pub(crate) use pod::TestPod;
+pub(crate) use pod::{TestPod, listener, narrow_listener};
 
 use crate::args::Limits;
 use crate::hold::Places;
