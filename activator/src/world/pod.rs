@@ -91,6 +91,12 @@ impl TestPod {
         Self { uid: uid.into(), address, port_name, log, connections, tasks }
     }
 
+    /// A pod that nobody serves.
+    pub(crate) fn unserved(uid: &str, address: SocketAddr) -> Self {
+        let (log, connections, tasks) = (Arc::default(), Arc::default(), JoinSet::new());
+        Self { uid: uid.into(), address, port_name: "http1", log, connections, tasks }
+    }
+
     /// A pod that does as `script` does with each connection.
     pub(crate) async fn raw<F>(uid: &str, script: impl Fn(tokio::net::TcpStream, u32) -> F + Send + 'static) -> Self
     where
