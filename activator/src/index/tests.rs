@@ -142,6 +142,20 @@ async fn an_acknowledgement_counts_after_the_flags() {
 }
 
 #[tokio::test]
+async fn a_deployment_made_anew_for_another_function_of_the_name_leaves_nothing_behind() {
+    let index = index();
+    for uid in ["f0", "f"] {
+        // No word of its deletion in between.
+        let deployment = json!({"metadata": {"namespace": "shop", "name": "r1", "labels": labels(uid, "r1")},
+            "spec": {"replicas": 0, "selector": {}, "template": {}}});
+        index.deployment_applied(&serde_json::from_value(deployment).unwrap());
+    }
+    assert_eq!(index.lock().entries.keys().map(|uid| &**uid).collect::<Vec<_>>(), ["f"]);
+    index.deployments_are(&HashSet::new());
+    assert!(index.lock().entries.is_empty());
+}
+
+#[tokio::test]
 async fn a_new_list_ends_what_it_does_not_name() {
     let index = index();
     function(&index, "f", "r1");
