@@ -42,7 +42,7 @@ use crate::routes::Table;
 use crate::wake::Waker;
 
 /// Nothing in these tests takes longer.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// An activator with nothing around it but what the test puts there.
 pub(crate) struct World {
