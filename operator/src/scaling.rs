@@ -19,6 +19,7 @@ pub mod scaler;
 pub mod starts;
 mod tell;
 pub mod view;
+pub mod waiting;
 pub mod write;
 
 #[cfg(test)]
