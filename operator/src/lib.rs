@@ -13,6 +13,7 @@ pub mod recent;
 pub mod run;
 pub mod scaling;
 pub mod settings;
+pub mod status;
 pub mod stores;
 pub mod trigger;
 

@@ -62,8 +62,6 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     scaling_metrics.boosts.set(boosts.into());
     readiness.set(true);
 
-    let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, metrics.clone());
-    tasks.spawn(write_events);
     // The lease is released last, after the work under it has ended.
     let release = CancellationToken::new();
     let election = leadership::Settings {
@@ -72,6 +70,8 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
         duration: args.lease,
     };
     let (leadership, election) = leadership::start(clients.call.clone(), election, release.clone());
+    let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, leadership.clone(), metrics.clone());
+    tasks.spawn(write_events);
     let handle = scaling::Handle::default();
     let verdicts = Verdicts::default();
     let refusals = boost::Refusals::default();

@@ -20,6 +20,7 @@ pub mod scaler;
 pub mod starts;
 mod tell;
 pub mod view;
+pub mod waiting;
 pub mod write;
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 /// Every pod has an address of its own: an IP belongs to one pod.
 static NEXT: AtomicU8 = AtomicU8::new(2);
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Log = Arc<Mutex<Vec<String>>>;
 
 /// A pod that is a server in this process, closed when dropped.
 pub(crate) struct TestPod {
@@ -28,7 +29,7 @@ pub(crate) struct TestPod {
     pub(crate) address: SocketAddr,
     pub(crate) port_name: &'static str,
     /// `METHOD path` of what came, in order.
-    pub(crate) log: Arc<Mutex<Vec<String>>>,
+    pub(crate) log: Log,
     /// Connections accepted.
     pub(crate) connections: Arc<AtomicU32>,
     tasks: JoinSet<()>,
@@ -37,6 +38,14 @@ pub(crate) struct TestPod {
 pub(crate) async fn listener() -> TcpListener {
     let ip = std::net::Ipv4Addr::new(127, 0, 7, NEXT.fetch_add(1, Ordering::Relaxed));
     TcpListener::bind((ip, 0)).await.unwrap()
+}
+
+/// Takes one connection that nobody accepts; who connects then waits, as at a pod whose network is gone, until somebody
+/// accepts.
+pub(crate) fn narrow_listener() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 7, NEXT.fetch_add(1, Ordering::Relaxed)], 0))).unwrap();
+    socket.listen(0).unwrap()
 }
 
 impl TestPod {
@@ -63,7 +72,7 @@ impl TestPod {
                 let (name, seen) = (name.clone(), Arc::clone(&seen));
                 let service = service_fn(move |request: Request<Incoming>| {
                     seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
-                    answer(name.clone(), request)
+                    answer(name.clone(), Arc::clone(&seen), request)
                 });
                 let io = TokioIo::new(stream);
                 if port_name == "h2c" {
@@ -80,6 +89,12 @@ impl TestPod {
             }
         });
         Self { uid: uid.into(), address, port_name, log, connections, tasks }
+    }
+
+    /// A pod that nobody serves.
+    pub(crate) fn unserved(uid: &str, address: SocketAddr) -> Self {
+        let (log, connections, tasks) = (Arc::default(), Arc::default(), JoinSet::new());
+        Self { uid: uid.into(), address, port_name: "http1", log, connections, tasks }
     }
 
     /// A pod that does as `script` does with each connection.
@@ -116,10 +131,27 @@ fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-async fn answer(name: String, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Writes to a pod's log when it is dropped.
+struct Ends(Log);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push("ended".into());
+    }
+}
+
+async fn answer(name: String, log: Log, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let response = match path.as_str() {
         "/echo" => Response::new(request.into_body().boxed_unsync()),
+        "/converse" => {
+            let ends = Ends(log);
+            let body = request.into_body().map_frame(move |frame| {
+                let _ = &ends;
+                frame
+            });
+            Response::new(body.boxed_unsync())
+        }
         "/headers" => {
             let lines: Vec<String> = request
                 .headers()
@@ -148,6 +180,11 @@ async fn answer(name: String, mut request: Request<Incoming>) -> Result<Response
                 let _ = sender.send_data("half".into()).await;
                 std::future::pending::<()>().await;
             });
+            Response::new(body.boxed_unsync())
+        }
+        "/endless" => {
+            let (mut sender, body) = http_body_util::channel::Channel::<Bytes, hyper::Error>::new(1);
+            tokio::spawn(async move { while sender.send_data(vec![b'x'; 16 << 10].into()).await.is_ok() {} });
             Response::new(body.boxed_unsync())
         }
         "/trailers" => {

@@ -188,6 +188,11 @@ impl State {
         Some(self.effect(revision.to_owned(), step, now))
     }
 
+    /// An [`Effect::Resize`] found no place among the open calls: the next look asks for it again.
+    pub fn resize_postponed(&mut self, pod: &str, now: Instant) {
+        self.resizes.postponed(pod, now);
+    }
+
     /// The answer to [`Effect::Resize`]. Gives the words of a refusal that stands.
     pub fn resized(&mut self, pod: &str, outcome: Resized, now: Instant) -> Option<String> {
         self.resizes.answered(pod, outcome, now)

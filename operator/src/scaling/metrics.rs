@@ -96,6 +96,8 @@ pub struct Metrics {
     /// Whether functions with a CPU limit start with a higher one: 1 or 0.
     pub boosts: Gauge,
     resizes: Family<ResizeLabels, Counter>,
+    /// Reads and writes that wait, because as many as may be are open.
+    pub waiting: Gauge,
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
     strays: Counter,
@@ -126,6 +128,11 @@ impl Metrics {
             "rouse_startup_resizes",
             "Resizes of started pods to their own CPU limit, by result; stuck: the node does not put it in force",
             this.resizes.clone(),
+        );
+        registry.register(
+            "rouse_scale_calls_waiting",
+            "Reads and writes of the leader that wait for others to end",
+            this.waiting.clone(),
         );
         registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
         registry.register(

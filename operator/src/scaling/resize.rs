@@ -89,6 +89,13 @@ impl Resizes {
         steps
     }
 
+    /// It was not asked for: there was no room.
+    pub fn postponed(&mut self, pod: &str, now: Instant) {
+        if let Some(asked) = self.asked.get_mut(pod) {
+            asked.again = now;
+        }
+    }
+
     /// The answer to [`Step::Resize`]. Gives the words of a refusal that stands: the second in a row, since the first may be
     /// of a moment.
     pub fn answered(&mut self, pod: &str, outcome: Resized, now: Instant) -> Option<String> {

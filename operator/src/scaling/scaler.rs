@@ -1,11 +1,12 @@
 //! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
 
+mod resizing;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use crds::labels;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::HEARTBEAT;
@@ -26,6 +27,7 @@ use super::{
     resize::{Resized, Step},
     tell,
     view::View,
+    waiting::{Call, Waiting},
     write::{self, Cost, Way},
 };
 use crate::{link::Board, stores::Key};
@@ -67,7 +69,7 @@ pub struct Scaler {
     /// Those about which time alone can change something.
     awake: HashSet<Key>,
     /// Those that had to wait because too many calls were open.
-    waiting: VecDeque<(Key, Effect)>,
+    waiting: Waiting,
     calls: JoinSet<Answer>,
 }
 
@@ -84,7 +86,7 @@ impl Scaler {
             functions: HashMap::new(),
             keys: HashMap::new(),
             awake: HashSet::new(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             calls: JoinSet::new(),
         }
     }
@@ -155,6 +157,7 @@ impl Scaler {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
         metrics.draining.set(count(self.ledger.ordered().len()));
+        metrics.waiting.set(count(self.waiting.count()));
         metrics.blocked.set(count(self.functions.values().filter(|function| function.state.is_blocked()).count()));
         let heads = self.board.roster().heads(now());
         metrics.link.known.set(count(heads.known));
@@ -235,46 +238,62 @@ impl Scaler {
         if let Some(tended) = self.functions.remove(key) {
             self.keys.remove(&tended.uid);
             self.ledger.set(&tended.uid, None);
+            self.waiting.forget(key);
         }
         self.awake.remove(key);
     }
 
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
-            // Never a lowering: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } | Effect::Resize(_)
-                if self.calls.len() >= CALLS =>
-            {
-                self.waiting.push_back((key.clone(), effect));
+            // A lowering does not wait: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Write { revision, replicas, way: Way::Down, version } => {
+                self.write(key, revision, (replicas, Way::Down), version);
             }
-            Effect::Read { revision } => {
-                info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
-                self.cx.metrics.acknowledged.inc();
-                self.call(key, revision, |client, namespace, revision| async move {
-                    Answered::Read(write::read(client, &namespace, &revision).await)
-                });
-            }
+            Effect::Read { revision } => self.wait(key, revision, Call::Read),
             Effect::Mark(marking) => self.mark(key, &marking),
-            Effect::Resize(Step::Resize { revision, pod }) => self.resize(key, revision, pod),
-            Effect::Resize(Step::Stuck { revision, pod }) => {
-                self.cx.metrics.stuck();
-                if let Some(pod) = self.pod(key, &pod) {
-                    let words = format!("the node of pod {} does not put it in force", pod.name_any());
-                    self.refused(key, &revision, &words);
-                }
-            }
-            Effect::Write { revision, replicas, way, version } => {
-                let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-                let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
-                self.call(key, revision, move |client, namespace, revision| async move {
-                    let name = (namespace.as_str(), revision.as_str());
-                    let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-                    Answered::Wrote { replicas, way, because, outcome }
-                });
+            Effect::Resize(step) => self.resize(key, step),
+            Effect::Write { revision, replicas, way: Way::Up, version } => {
+                self.wait(key, revision, Call::Raise { replicas, version });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => tell::blocked(&self.cx, key, missing, of),
         }
+    }
+
+    /// Everything takes its turn, also what is asked for again at once: else those that had a turn would keep the others
+    /// from theirs while the API server answers nothing.
+    fn wait(&mut self, key: &Key, revision: String, call: Call) {
+        self.waiting.add(key, revision, call);
+        self.start_waiting();
+    }
+
+    fn start_waiting(&mut self) {
+        while self.calls.len() < CALLS
+            && let Some((key, revision, call)) = self.waiting.take()
+        {
+            match call {
+                Call::Read => self.read(&key, revision),
+                Call::Raise { replicas, version } => self.write(&key, revision, (replicas, Way::Up), version),
+            }
+        }
+    }
+
+    fn read(&mut self, key: &Key, revision: String) {
+        info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
+        self.cx.metrics.acknowledged.inc();
+        self.call(key, revision, |client, namespace, revision| async move {
+            Answered::Read(write::read(client, &namespace, &revision).await)
+        });
+    }
+
+    fn write(&mut self, key: &Key, revision: String, (replicas, way): (i32, Way), version: String) {
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
+        self.call(key, revision, move |client, namespace, revision| async move {
+            let name = (namespace.as_str(), revision.as_str());
+            let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
+            Answered::Wrote { replicas, way, because, outcome }
+        });
     }
 
     /// Writes deletion costs. What does not show its effect is asked for again.
@@ -293,30 +312,6 @@ impl Scaler {
             write::costs(client, &leadership, epoch, &namespace, pods).await;
             Answered::Marked
         });
-    }
-
-    /// Gives a pod the CPU limit that its annotation names. A pod that is gone wants none.
-    fn resize(&mut self, key: &Key, revision: String, uid: String) {
-        let Some(pod) = self.pod(key, &uid) else { return };
-        let Some(limit) = pod.annotations().get(labels::CPU_LIMIT).cloned() else { return };
-        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-        self.call(key, revision, move |client, namespace, _| async move {
-            let name = pod.name_any();
-            let outcome = write::cpu_limit(client, &leadership, epoch, (&namespace, &name), &uid, &limit).await;
-            Answered::Resized { pod: uid, outcome }
-        });
-    }
-
-    fn pod(&self, key: &Key, uid: &str) -> Option<Arc<Pod>> {
-        self.cx.stores.pods.of(key).into_iter().find(|pod| pod.metadata.uid.as_deref() == Some(uid))
-    }
-
-    /// A pod keeps the CPU limit of its start. The revision's next start goes without a boost.
-    fn refused(&self, key: &Key, revision: &str, words: &str) {
-        let Some(tended) = self.functions.get(key) else { return };
-        if self.cx.refusals.note(&tended.uid, revision) {
-            tell::unresized(&self.cx, key, revision, words);
-        }
     }
 
     fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
@@ -350,7 +345,7 @@ impl Scaler {
                     self.cx.metrics.decided(sizing.rule);
                     tell::sized(&self.cx, &key, &revision, replicas, &sizing);
                 }
-                info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
+                info!(function = %key, revision, replicas, ?outcome, "A write of the scale of a revision has ended.");
                 tended.state.written(&revision, outcome, now())
             }
         });
@@ -358,14 +353,10 @@ impl Scaler {
             self.carry_out(&key, effect);
         }
         if let Some(words) = refusal {
-            self.refused(&key, &revision, &words);
+            self.limit_refused(&key, &revision, &words);
         }
         self.look(&key);
-        while self.calls.len() < CALLS
-            && let Some((key, effect)) = self.waiting.pop_front()
-        {
-            self.carry_out(&key, effect);
-        }
+        self.start_waiting();
     }
 
     fn ended(&self, key: &Key, revision: &str, why: Why, end: End) {

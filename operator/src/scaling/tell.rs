@@ -39,5 +39,5 @@ fn publish(cx: &Context, key: &Key, warning: Option<&'static str>, reason: &str,
     let Some(function) = cx.stores.function(key) else { return };
     let (action, revision) = (warning.unwrap_or("Scale"), revision.map(str::to_owned));
     let note = Note { warning: warning.is_some(), reason: reason.to_owned(), action, text, revision };
-    cx.events.publish(&function, note);
+    cx.events.publish(&*function, note);
 }

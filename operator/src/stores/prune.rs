@@ -1,9 +1,9 @@
 //! What is thrown away of an object before it is kept: idle functions are many and must be small.
 
-use crds::{Amount, labels, names};
+use crds::{Amount, Function, Trigger, labels, names};
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, PodTemplateSpec},
+    core::v1::{Pod, PodSpec, PodTemplateSpec, Service, ServiceAccount},
 };
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
@@ -15,20 +15,55 @@ const FOLDED: &str = "rouse.dev/folded-template";
 /// Annotation of a kept pod whose CPU limit is still that of its start. It exists in this process only.
 pub(crate) const BOOSTED: &str = "rouse.dev/boosted";
 
-/// Without managed fields and kubectl's copy.
-pub fn metadata<K: Resource>(object: &mut K) {
+/// A kind that is kept.
+pub trait Prune: Resource + Sized {
+    /// Throws away what nobody asks of a kept object: by default its managed fields and kubectl's copy of it.
+    fn prune(&mut self) {
+        metadata(self);
+    }
+}
+
+fn metadata<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove(LAST_APPLIED);
 }
 
-/// A Deployment with its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when
-/// the Function is looked at.
-pub(crate) fn deployment(deployment: &mut Deployment) {
-    metadata(deployment);
-    let Some(spec) = deployment.spec.as_mut() else { return };
-    if let Ok(text) = serde_json::to_string(&spec.template) {
-        spec.template = PodTemplateSpec::default();
-        deployment.annotations_mut().insert(FOLDED.to_owned(), text);
+impl Prune for Function {}
+impl Prune for Trigger {}
+impl Prune for Service {}
+impl Prune for ServiceAccount {}
+
+/// With its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when the Function is
+/// looked at; the grace period alone is asked for by every look at the Function's scale.
+impl Prune for Deployment {
+    fn prune(&mut self) {
+        metadata(self);
+        // What is folded up already would be folded up without its template.
+        if self.annotations().contains_key(FOLDED) {
+            return;
+        }
+        let Some(spec) = self.spec.as_mut() else { return };
+        if let Ok(text) = serde_json::to_string(&spec.template) {
+            let grace = spec.template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds);
+            let kept = PodSpec { termination_grace_period_seconds: grace, ..PodSpec::default() };
+            spec.template = PodTemplateSpec { spec: Some(kept), ..PodTemplateSpec::default() };
+            self.annotations_mut().insert(FOLDED.to_owned(), text);
+        }
+    }
+}
+
+/// Without its spec: its labels of ours and its status say all that is asked of it, and whether it [`is_boosted`].
+impl Prune for Pod {
+    fn prune(&mut self) {
+        // What has no spec any more has it noted already.
+        let boosted = if self.spec.is_some() { exceeds_own_limit(self) } else { is_boosted(self) };
+        self.metadata.managed_fields = None;
+        self.spec = None;
+        self.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST || key == labels::CPU_LIMIT);
+        if boosted {
+            self.annotations_mut().insert(BOOSTED.to_owned(), String::new());
+        }
+        self.labels_mut().retain(|key, _| key.starts_with(labels::PREFIX));
     }
 }
 
@@ -40,18 +75,6 @@ pub fn unfold(deployment: &Deployment) -> serde_json::Result<Value> {
         whole["spec"]["template"] = serde_json::from_str(&text)?;
     }
     Ok(whole)
-}
-
-/// A pod without its spec: its labels of ours and its status say all that is asked of it, and whether it [`is_boosted`].
-pub(super) fn pod(pod: &mut Pod) {
-    let boosted = exceeds_own_limit(pod);
-    pod.metadata.managed_fields = None;
-    pod.spec = None;
-    pod.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST || key == labels::CPU_LIMIT);
-    if boosted {
-        pod.annotations_mut().insert(BOOSTED.to_owned(), String::new());
-    }
-    pod.labels_mut().retain(|key, _| key.starts_with(labels::PREFIX));
 }
 
 /// Whether a kept pod has a higher CPU limit than its own.
@@ -81,12 +104,16 @@ mod tests {
     fn a_folded_deployment_can_be_unfolded() {
         let whole = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "a", "annotations": {"kept": "1"}},
-            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [{"name": "function", "image": "i"}]}}}});
+            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {
+                "containers": [{"name": "function", "image": "i"}], "terminationGracePeriodSeconds": 47}}}});
         let mut kept: Deployment = serde_json::from_value(whole.clone()).unwrap();
         assert_eq!(unfold(&kept).unwrap(), whole);
-        deployment(&mut kept);
-        assert!(kept.spec.as_ref().unwrap().template.spec.is_none());
-        assert_eq!(unfold(&kept).unwrap(), whole);
+        for _ in 0..2 {
+            kept.prune();
+            let template = serde_json::to_value(&kept.spec.as_ref().unwrap().template).unwrap();
+            assert_eq!(template, json!({"spec": {"containers": [], "terminationGracePeriodSeconds": 47}}));
+            assert_eq!(unfold(&kept).unwrap(), whole);
+        }
     }
 
     #[test]
@@ -113,8 +140,10 @@ mod tests {
             let limits =
                 given.spec.as_mut().unwrap().containers[1].resources.as_mut().unwrap().limits.as_mut().unwrap();
             limit.map(|limit| limits.insert("cpu".to_owned(), Quantity(limit.to_owned())));
-            pod(&mut given);
-            assert_eq!(is_boosted(&given), boosted, "{own:?} {limit:?}");
+            for _ in 0..2 {
+                given.prune();
+                assert_eq!(is_boosted(&given), boosted, "{own:?} {limit:?}");
+            }
             let kept = given.annotations().keys().filter(|key| *key != BOOSTED).count();
             assert_eq!(kept, usize::from(own.is_some()), "no annotation but ours is kept");
         }

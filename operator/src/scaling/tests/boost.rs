@@ -1,5 +1,7 @@
 //! Pods that start with a higher CPU limit.
 
+use std::collections::BTreeSet;
+
 use crds::labels;
 use serde_json::Value;
 
@@ -36,6 +38,20 @@ async fn a_pod_gets_its_own_limit_the_moment_that_an_activator_has_it_for_ready(
     world.cluster.pod(resized(false));
     assert_eq!(world.wait(30).await, Vec::<String>::new(), "once");
     assert!(!world.cx.refusals.concern("uf", "f-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_at_once_wait_for_each_other_and_for_nothing_else() {
+    let world = world();
+    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    names.iter().for_each(|name| world.cluster.pod(boosted(name, "f-1", "100m")));
+    let a = world.activator("a").await;
+    a.load(|load| (load.in_flight, load.requests, load.idle_since) = (1, 1, None)).await;
+    a.load(|load| load.ready = names.clone()).await;
+    let asked = world.wait(1).await;
+    let (resized, else_asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|line| line.starts_with("resize"));
+    let names: BTreeSet<&String> = resized.iter().collect();
+    assert_eq!((names.len(), resized.len()), (100, 100), "each once; {else_asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
