@@ -14,6 +14,7 @@ pub mod scaling;
 pub mod settings;
 pub mod stores;
 pub mod trigger;
+pub mod work;
 
 #[cfg(test)]
 mod testing;
