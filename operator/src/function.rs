@@ -30,6 +30,9 @@ use starts::Starts;
 use status::Report;
 use validate::Valid;
 
+/// Until what is left of a retired revision is looked at again, if the watch does not tell first.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How a pass ended that met no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
@@ -76,10 +79,10 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let plan = plan::function(&valid, &cx.settings, boost);
     // Boxed, as children are large and only one pass in many writes any.
     match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision)).await {
-        Ok(applied) => {
+        Ok((applied, all)) => {
             let wanted = valid.revision.as_str();
             let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };
-            let again = [starts.again, patience].into_iter().flatten().min();
+            let again = [starts.again, patience, (!all).then_some(AGAIN)].into_iter().flatten().min();
             let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
             tell(cx, &function, &before, report, Pass::Done(again)).await
         }

@@ -16,6 +16,7 @@ pub mod settings;
 pub mod status;
 pub mod stores;
 pub mod trigger;
+pub mod work;
 
 #[cfg(test)]
 mod testing;

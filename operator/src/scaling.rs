@@ -32,9 +32,9 @@ use std::{
     time::Duration,
 };
 
-use ::link::pin::Identity;
+use ::link::{pin::Identity, v1::Orders};
 use kube::Client;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -97,10 +97,9 @@ pub async fn run(cx: Arc<Context>, term: Term) {
     let over = CancellationToken::new();
     // Streams run in tasks of the transport's; this ends them when this future is dropped.
     let _over = over.clone().drop_guard();
-    let board = Arc::new(Board::new(cx.metrics.link.clone()));
-    let _shown = cx.handle.show(&board);
-    let (ledger, orders) = Ledger::new(term.epoch);
-    let serve = async {
+    let served = Arc::clone(&cx);
+    let hear = |board: Arc<Board>, orders: watch::Receiver<Arc<Orders>>| async move {
+        let cx = served;
         loop {
             let tokens = Tokens::new(cx.client.clone(), &cx.settings.namespace, &cx.settings.activator_service_account);
             let metrics = cx.metrics.link.clone();
@@ -112,8 +111,22 @@ pub async fn run(cx: Arc<Context>, term: Term) {
             sleep(RESTART).await;
         }
     };
-    let scale = Scaler::new(Arc::clone(&cx), term.epoch, Arc::clone(&board), ledger).run();
-    tokio::join!(serve, scale);
+    hearing(cx, term, hear).await;
+}
+
+/// As [`run`], with activators heard in the way of `hear`, which gets the board on which to put what they say and the
+/// orders to tell them.
+pub async fn hearing<H, F>(cx: Arc<Context>, term: Term, hear: H)
+where
+    H: FnOnce(Arc<Board>, watch::Receiver<Arc<Orders>>) -> F,
+    F: Future<Output = ()>,
+{
+    let board = Arc::new(Board::new(cx.metrics.link.clone()));
+    let _shown = cx.handle.show(&board);
+    let (ledger, orders) = Ledger::new(term.epoch);
+    let heard = hear(Arc::clone(&board), orders);
+    let scale = Scaler::new(Arc::clone(&cx), term.epoch, board, ledger).run();
+    tokio::join!(heard, scale);
 }
 
 /// The link server could not be started, or failed.
