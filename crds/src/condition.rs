@@ -65,6 +65,8 @@ named! {
         Starting,
         /// `spec.scaling.mode` is `Paused`: requests are refused.
         Paused,
+        /// `spec.scaling.mode` is `Manual` and `spec.scaling.replicas` is 0: requests are refused.
+        ScaledToZeroByHand,
         /// The spec passed every check.
         Valid,
         /// The spec breaks a rule that the API server could not check.

@@ -29,6 +29,11 @@ pub use status::FunctionStatus;
     category = "all",
     namespaced,
     status = "FunctionStatus",
+    scale(
+        spec_replicas_path = ".spec.scaling.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
     derive = "PartialEq",
     doc = "Function runs a container while it is called and keeps nothing running while it is not."
 )]

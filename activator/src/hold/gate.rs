@@ -175,7 +175,7 @@ impl Function {
     /// proved ready or given back, a response begun, an arrival.
     ///
     /// The pace: while more replicas are to come, each ready pod gets at most the goal's share of requests that have not
-    /// been answered yet, so that the first pod up does not get the whole queue. At `maxReplicas` there is nothing to
+    /// been answered yet, so that the first pod up does not get the whole queue. At `maxReplicas`, and at the number that is set by hand, there is nothing to
     /// wait for, and the queue is let go as a whole (design decision 7).
     pub fn release(self: &Arc<Self>) {
         if self.gate.held() == 0 {
@@ -186,7 +186,7 @@ impl Function {
         let serving = self.serving.load();
         let spec = self.spec.load();
         let ready = serving.iter().filter(|pod| pod.is_ready()).count();
-        let paced = i32::try_from(ready).unwrap_or(i32::MAX) < spec.scaling.max_replicas;
+        let paced = i32::try_from(ready).unwrap_or(i32::MAX) < spec.scaling.most();
         let share = spec.share();
         while let Some(first) = queue.waiting.first_entry() {
             let grant = match unclaimed.take() {

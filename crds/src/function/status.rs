@@ -24,6 +24,9 @@ pub struct FunctionStatus {
     /// Replicas wanted of the serving revision. Written when it changes.
     #[serde(default)]
     pub replicas: i32,
+    /// Label selector of the serving revision's pods, as text: what the scale subresource tells an HPA.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selector: String,
 }
 
 impl Default for FunctionStatus {
@@ -34,6 +37,7 @@ impl Default for FunctionStatus {
             url: String::new(),
             revision: String::new(),
             replicas: 0,
+            selector: String::new(),
         }
     }
 }

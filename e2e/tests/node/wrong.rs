@@ -38,7 +38,14 @@ pub(crate) const FUNCTIONS: &[Wrong] = &[
     (r#"{"spec":{"readiness":"/healthz"}}"#, &["spec.readiness in body must be of type object"]),
     // Wrong words.
     (r#"{"spec":{"protocol":"http2"}}"#, &["spec.protocol", r#"supported values: "HTTP1", "H2C""#]),
-    (r#"{"spec":{"scaling":{"mode":"Manual"}}}"#, &["spec.scaling.mode", r#"supported values: "Auto", "Paused""#]),
+    (
+        r#"{"spec":{"scaling":{"mode":"Off"}}}"#,
+        &["spec.scaling.mode", r#"supported values: "Auto", "Manual", "Paused""#],
+    ),
+    (
+        r#"{"spec":{"scaling":{"mode":"Manual","replicas":1001}}}"#,
+        &["spec.scaling.replicas", "less than or equal to 1000"],
+    ),
     (
         r#"{"spec":{"imagePullPolicy":"never"}}"#,
         &["spec.imagePullPolicy", r#"supported values: "Always", "IfNotPresent", "Never""#],

@@ -387,6 +387,29 @@ async fn a_paused_function_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_function_in_manual_mode_says_what_will_become_of_the_next_request() {
+    let mut world = at_zero().await;
+    let name = revision_of(json!({}));
+    let manual = |generation: i64, replicas: i32| json!({"metadata": {"generation": generation}, "spec": {"scaling": {"mode": "Manual", "replicas": replicas}}});
+    world.api.change("functions", "hello", &manual(2, 0));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::ScaledToZeroByHand));
+    assert_eq!(says(&world, ConditionType::Active), said("False", Reason::ScaledToZero));
+    let status = world.function("hello").status.unwrap();
+    assert_eq!(status.selector, format!("rouse.dev/function=hello,rouse.dev/revision={name}"));
+
+    world.api.change("functions", "hello", &manual(3, 2));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Starting));
+    scale(&world, &name, 2);
+    advance(status::LAZY).await;
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready));
+    assert_eq!(says(&world, ConditionType::Active), said("True", Reason::Running));
+    assert_eq!(world.function("hello").status.unwrap().replicas, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_template_epoch_is_taken_at_zero_only() {
     let mut world = at_zero().await;
     let name = revision_of(json!({}));

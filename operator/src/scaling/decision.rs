@@ -1,6 +1,6 @@
 //! What should become of a Function's serving revision. Pure.
 
-use std::time::Instant;
+use std::{cmp::Ordering, time::Instant};
 
 use scale::{Delta, Idle, Observed, Said, Scaler, Sizing, Verdict};
 
@@ -64,24 +64,29 @@ impl Judge {
 
     /// Decides about the serving revision of `view`.
     ///
-    /// A failed start goes to zero whatever is known, because no request can be in one of its pods; a paused Function
-    /// goes whatever its load is. Everything else that lowers needs the whole picture: what is not known is never taken
+    /// A failed start goes to zero whatever is known, because no request can be in one of its pods; where the number is
+    /// fixed the load says nothing. Everything else that lowers needs the whole picture: what is not known is never taken
     /// for a zero.
     pub fn decide(&mut self, view: &View, serving: &Revision, load: &Load, now: Instant) -> Decision {
-        let scaler =
-            self.scaler.get_or_insert_with(|| Scaler::new(now, load.ready.max(serving.replicas), &view.settings));
         self.sizing = None;
-        let up = serving.replicas > 0;
-        if serving.failed {
-            return if up { Decision::Zero(Why::Failed) } else { Decision::Keep };
+        if view.fixed.is_some() {
+            // It remembers nothing of that time: it begins at the number that it finds, as a new leader does.
+            self.scaler = None;
         }
-        if view.paused {
-            return match up {
-                true if load.idle.complete() => Decision::Zero(Why::Paused),
-                true => Decision::Blocked,
-                false => Decision::Keep,
+        if serving.failed {
+            return if serving.replicas > 0 { Decision::Zero(Why::Failed) } else { Decision::Keep };
+        }
+        if let Some(fixed) = view.fixed {
+            return match fixed.cmp(&serving.replicas) {
+                Ordering::Greater => Decision::Raise(fixed),
+                Ordering::Equal => Decision::Keep,
+                Ordering::Less if !load.idle.complete() => Decision::Blocked,
+                Ordering::Less if fixed > 0 => Decision::Lower(fixed),
+                Ordering::Less => Decision::Zero(Why::Stopped),
             };
         }
+        let scaler =
+            self.scaler.get_or_insert_with(|| Scaler::new(now, load.ready.max(serving.replicas), &view.settings));
         let observed = Observed {
             said: &load.said,
             idle: load.idle,

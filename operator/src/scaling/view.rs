@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crds::{
     Function,
-    function::{Metric, Mode, Scaling},
+    function::{Metric, Scaling},
     labels, revision,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -69,8 +69,8 @@ pub struct View {
     pub key: Key,
     /// Its UID.
     pub uid: String,
-    /// Nobody is served and nothing runs.
-    pub paused: bool,
+    /// So many replicas whatever the load is: what was set by hand, 0 while paused. `None`: the load decides.
+    pub fixed: Option<i32>,
     /// What the spec says of its size.
     pub settings: Settings,
     /// Its revisions, in order of their names.
@@ -103,13 +103,17 @@ impl View {
             revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
         }
         let scaling = &function.spec.scaling;
-        let paused = scaling.mode == Mode::Paused;
-        Some(Self { key: key.clone(), uid, paused, settings: settings(scaling), revisions })
+        Some(Self { key: key.clone(), uid, fixed: scaling.fixed(), settings: settings(scaling), revisions })
     }
 
     /// Replicas that run without any request.
     pub fn floor(&self) -> i32 {
-        if self.paused { 0 } else { self.settings.min.min(self.settings.max).max(0) }
+        self.fixed.unwrap_or(self.settings.min.min(self.settings.max).max(0))
+    }
+
+    /// Whether nothing is to run, load or not.
+    pub fn is_stopped(&self) -> bool {
+        self.fixed == Some(0)
     }
 
     /// The revision that serves.

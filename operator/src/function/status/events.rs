@@ -24,7 +24,7 @@ pub(super) fn of(before: &FunctionStatus, after: &FunctionStatus) -> Vec<Note> {
     }
     if told(before, ConditionType::Active) {
         match (is(before, ConditionType::Active), is(after, ConditionType::Active)) {
-            (false, true) => notes.push(note(false, "WokenUp", "Wake", "A request came: pods are started.".to_owned())),
+            (false, true) => notes.push(note(false, "WokenUp", "Wake", "Pods are started.".to_owned())),
             (true, false) => notes.push(note(false, "ScaledToZero", "Drain", "No pod is wanted any more.".to_owned())),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! The status that follows from a pass. Pure.
 
-use crds::{ConditionType, Function, FunctionStatus, Reason, condition, function::Mode};
+use crds::{ConditionType, Function, FunctionStatus, Reason, condition, function::Mode, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
@@ -122,6 +122,7 @@ impl Writer<'_> {
         let (name, namespace) = (function.name_any(), function.namespace().unwrap_or_default());
         self.status.revision.clone_from(&applied.revision);
         self.status.replicas = applied.replicas;
+        self.status.selector = labels::pods_of(&name, &applied.revision);
         self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
         let address = format!("http://{name}.{namespace} leads to the activator.");
         self.set(ConditionType::Addressable, true, Reason::ServiceReady, address);
@@ -132,16 +133,23 @@ impl Writer<'_> {
             (true, false) => self.set(ConditionType::Active, true, Reason::Starting, "The first pod starts."),
             (false, _) => self.set(ConditionType::Active, false, Reason::ScaledToZero, "No pod is wanted."),
         }
+        let scaling = &function.spec.scaling;
         match failure {
-            _ if function.spec.scaling.mode == Mode::Paused => {
-                self.set(
-                    ConditionType::Ready,
-                    false,
-                    Reason::Paused,
-                    "spec.scaling.mode is Paused: requests are refused.",
+            _ if scaling.mode == Mode::Paused => {
+                let text = "spec.scaling.mode is Paused: requests are refused.";
+                self.set(ConditionType::Ready, false, Reason::Paused, text);
+            }
+            _ if scaling.fixed() == Some(0) => {
+                let text = format!(
+                    "spec.scaling.replicas is 0 in mode Manual: requests are refused until kubectl scale function/{name} \
+                     --replicas=1, or mode Auto."
                 );
+                self.set(ConditionType::Ready, false, Reason::ScaledToZeroByHand, text);
             }
             Some((reason, message)) => self.set(ConditionType::Ready, false, reason, message),
+            None if applied.replicas == 0 && scaling.mode == Mode::Manual => {
+                self.set(ConditionType::Ready, true, Reason::Starting, "Requests wait for the first pod.");
+            }
             None if applied.replicas == 0 => {
                 self.set(ConditionType::Ready, true, Reason::ScaledToZero, "The next request starts a pod.");
             }

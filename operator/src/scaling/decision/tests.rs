@@ -46,7 +46,7 @@ impl Bench {
             leaving: BTreeSet::new(),
         };
         let key = ObjectRef::new("f").within("shop");
-        let view = View { key, uid: "uf".to_owned(), paused: false, settings, revisions: vec![revision] };
+        let view = View { key, uid: "uf".to_owned(), fixed: None, settings, revisions: vec![revision] };
         let now = Instant::now() + Duration::from_secs(100_000);
         let none = vec![0; activators];
         Self {
@@ -172,17 +172,53 @@ fn what_is_not_known_lowers_nothing_and_what_is_known_raises() {
 }
 
 #[test]
-fn paused_and_failed_come_before_any_load() {
+fn stopped_and_failed_come_before_any_load() {
     let mut bench = Bench::new(1, 2);
     bench.load(&[9], &[0]);
-    bench.view.paused = true;
-    assert_eq!(bench.decide(), Decision::Zero(Why::Paused));
+    bench.view.fixed = Some(0);
+    assert_eq!(bench.decide(), Decision::Zero(Why::Stopped));
     bench.unknown = 1;
     assert_eq!(bench.decide(), Decision::Blocked);
     bench.view.revisions[0].failed = true;
     assert_eq!(bench.decide(), Decision::Zero(Why::Failed), "no request can be in one of its pods");
     bench.become_(0);
     assert_eq!(bench.decide(), Decision::Keep);
+}
+
+#[test]
+fn a_number_that_is_set_by_hand_is_kept_whatever_the_load_and_the_bounds() {
+    let mut bench = Bench::new(1, 4);
+    bench.view.fixed = Some(30);
+    assert_eq!(bench.decide(), Decision::Raise(30), "above max");
+    bench.become_(30);
+    bench.load(&[0], &[0]);
+    for _ in 0..600 {
+        bench.now += SECOND;
+        assert_eq!(bench.decide(), Decision::Keep, "long past every window");
+    }
+    bench.load(&[5000], &[500]);
+    assert_eq!(bench.decide(), Decision::Keep);
+    bench.view.settings.min = 10;
+    bench.view.fixed = Some(3);
+    assert_eq!(bench.decide(), Decision::Lower(3), "below min, and at once");
+    assert_eq!(bench.judge.sizing(), None);
+    bench.unknown = 1;
+    assert_eq!(bench.decide(), Decision::Blocked, "a drain needs every activator");
+    bench.become_(0);
+    assert_eq!(bench.decide(), Decision::Raise(3), "a raise needs none");
+}
+
+#[test]
+fn back_in_auto_it_begins_at_the_number_that_it_finds() {
+    let mut bench = Bench::new(1, 8);
+    bench.view.fixed = Some(8);
+    bench.load(&[10], &[0]);
+    bench.seconds(120);
+    bench.view.fixed = None;
+    bench.seconds(59);
+    assert_eq!(bench.view.revisions[0].replicas, 8, "not before a whole window has been seen");
+    bench.seconds(120);
+    assert_eq!(bench.view.revisions[0].replicas, 1);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_function_is_read_with_its_own_revisions_and_pods_only() {
     let view = View::read(&cluster.stores, &key(), |_, _| None, |_| false).unwrap();
     let settings =
         Settings { target: Some(100.0), stable_window: Duration::from_secs(10), min: 1, ..Settings::default() };
-    assert_eq!((view.paused, view.floor(), view.settings), (false, 1, settings));
+    assert_eq!((view.fixed, view.floor(), view.settings), (None, 1, settings));
     let roles: HashSet<_> = view.revisions.iter().map(|r| (r.name.clone(), format!("{:?}", r.role))).collect();
     let expected = [("f-old".to_owned(), "Serving"), (candidate(), "Candidate"), ("f-older".to_owned(), "Retired")];
     assert_eq!(roles, expected.map(|(name, role)| (name, role.to_owned())).into());
