@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::{goal::Goal, load::Averages, panic::Panic, scaler::Rule, settings::Settings};
+use crate::{goal::Goal, load::Averages, panic::Panic, settings::Settings, sizing::Rule};
 
 /// What one decision of the algorithm knows.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -51,3 +51,6 @@ impl Delay {
 fn width(delay: Duration) -> u64 {
     u64::try_from((delay / SLOTS).as_nanos()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests;

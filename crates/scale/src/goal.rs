@@ -83,3 +83,6 @@ fn ceil(value: f64) -> i32 {
     let whole = (value - SLACK).ceil() as i32;
     whole.max(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,3 +22,6 @@ pub fn floor(in_flight: u64, goal: &Goal) -> i32 {
 fn count(requests: u64) -> f64 {
     requests as f64
 }
+
+#[cfg(test)]
+mod tests;

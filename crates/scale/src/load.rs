@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::{
     settings::{Averaging, Metric, Windows},
-    weighted::Decay,
+    weighted::{self, Decay},
     window::{Sum, Window},
 };
 
 /// An average never divides by less: Knative's own bucket. Ten requests in the first ten milliseconds are not a thousand
 /// a second.
 pub const SHORTEST_SPAN: Duration = Duration::from_secs(1);
-/// Averages are cut to so many parts of one, as Knative's are, so that the last bits of a sum never cost a replica.
+/// Averages are rounded to so many parts of one, as Knative's are cut, so that the last bits of a sum never cost a replica.
 const PRECISION: f64 = 1e6;
 
 /// What one activator's totals grew by between two of its reports.
@@ -55,7 +55,7 @@ pub struct Averages {
 
 /// The load of one function, as told by all its activators.
 ///
-/// Memory: about 3.4 KiB while there was load within the stable window, whatever its length and the rate of reports;
+/// Memory: about 3.5 KiB while there was load within the stable window, whatever its length and the rate of reports;
 /// nothing is allocated before the first load and nothing is kept once a stable window passed without any. Resolution: see
 /// [`BUCKETS`](crate::BUCKETS).
 #[derive(Clone, Debug)]
@@ -167,12 +167,17 @@ impl Load {
                 Metric::Concurrency => sum.request_seconds,
                 Metric::RequestsPerSecond => sum.requests,
             };
-            (value * PRECISION).floor() / PRECISION
+            (value * PRECISION).round() / PRECISION
         };
         Averages {
             stable: of(self.windows.stable, |history| (&history.stable, &history.stable_decay)),
             panic: of(self.windows.panic, |history| (&history.panic, &history.panic_decay)),
         }
+    }
+
+    /// Forgets what the load was, and gives the memory back; what was known before counts as zero.
+    pub fn forget(&mut self) {
+        self.history = None;
     }
 
     /// How much memory it has allocated, in bytes.
@@ -199,17 +204,10 @@ impl Load {
         if now.saturating_duration_since(last) >= length {
             return Sum::default();
         }
-        let fresh;
-        let decay = match decay {
-            Some(decay) => decay,
-            None => {
-                fresh = Decay::new(now, length);
-                &fresh
-            }
-        };
-        let mut sum = decay.at(now);
+        let mut sum = decay.map_or_else(Sum::default, |decay| decay.at(now));
         for said in said {
-            sum.request_seconds += said.level() * decay.weight(now.saturating_duration_since(said.at).as_secs_f64());
+            let age = now.saturating_duration_since(said.at);
+            sum.request_seconds += said.level() * weighted::weight(length, age.as_secs_f64());
         }
         sum
     }
@@ -233,3 +231,6 @@ impl Said {
         f64::from(self.in_flight) + f64::from(self.held)
     }
 }
+
+#[cfg(test)]
+mod tests;

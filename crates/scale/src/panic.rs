@@ -40,3 +40,6 @@ impl Panic {
         self.most
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! `c = max(0.2, 1 − 0.0001^(1/b))`, so that the weights of the whole window sum to at least 0.9999. The same weights are
 //! those of an exponential decay with the rate `k = −ln(1 − c)` per second, because the decay's own weight of the i-th
 //! second is `e^(−k·i) − e^(−k·(i+1)) = c × (1 − c)^i`. A decaying sum needs no buckets, and what is told late is added
-//! with what its decay has left of it: so this average is exact, for any order of reports, in 40 bytes.
+//! with what its decay has left of it: so this average is exact, for any order of reports, in 48 bytes.
 //!
 //! Where it differs from the buckets: inside one second the newer part weighs more, and what is older than the window
 //! still weighs, at most 0.0001 of its load. As in Knative, it does not divide by the time since the first write: in the
@@ -25,11 +25,20 @@ pub fn coefficient(window: Duration) -> f64 {
     (1.0 - PRECISION.powf(1.0 / buckets)).max(LEAST_COEFFICIENT)
 }
 
+/// Per second, the decay whose weight of each second is that of the coefficient.
+fn rate(window: Duration) -> f64 {
+    -(1.0 - coefficient(window)).ln()
+}
+
+/// Weight of the newest so many seconds of a window together.
+pub(crate) fn weight(window: Duration, seconds: f64) -> f64 {
+    -(-rate(window) * seconds).exp_m1()
+}
+
 /// A decaying average.
 #[derive(Clone, Debug)]
 pub(crate) struct Decay {
-    /// Per second.
-    rate: f64,
+    window: Duration,
     at: Instant,
     /// The average as of then.
     average: Sum,
@@ -37,7 +46,7 @@ pub(crate) struct Decay {
 
 impl Decay {
     pub(crate) fn new(now: Instant, window: Duration) -> Self {
-        Self { rate: -(1.0 - coefficient(window)).ln(), at: now, average: Sum::default() }
+        Self { window, at: now, average: Sum::default() }
     }
 
     /// Takes in a sum that is spread evenly over [from, to].
@@ -47,7 +56,7 @@ impl Decay {
             self.at = to;
         }
         let length = to.saturating_duration_since(from).as_secs_f64();
-        let weight = if length > 0.0 { self.weight(length) / length } else { self.rate };
+        let weight = if length > 0.0 { weight(self.window, length) / length } else { rate(self.window) };
         self.average = self.average.plus(sum.times(weight * self.left(self.at.saturating_duration_since(to))));
     }
 
@@ -56,12 +65,10 @@ impl Decay {
         self.average.times(self.left(now.saturating_duration_since(self.at)))
     }
 
-    /// Weight of the newest so many seconds together.
-    pub(crate) fn weight(&self, seconds: f64) -> f64 {
-        -(-self.rate * seconds).exp_m1()
-    }
-
     fn left(&self, age: Duration) -> f64 {
-        (-self.rate * age.as_secs_f64()).exp()
+        (-rate(self.window) * age.as_secs_f64()).exp()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Buckets of one window.
+/// Buckets of one window, whatever its length: the resolution of a linear average. A window of 60 s has buckets of 600 ms,
+/// one of an hour of 36 s. Within the bucket that the window's edge cuts, the load counts as spread evenly, so the average is
+/// off by at most a hundredth of the highest load in that bucket.
 pub const BUCKETS: usize = 100;
 /// One more: the window's two ends mostly lie inside a bucket.
 const SLOTS: usize = BUCKETS + 1;
@@ -59,16 +61,19 @@ impl Window {
 
     /// Spreads a sum evenly over [from, to]; what lies before the window is lost.
     pub(crate) fn add(&mut self, from: Instant, to: Instant, sum: Sum) {
-        let start = self.offset(from);
-        let end = self.offset(to).max(start);
+        if to < self.epoch {
+            return;
+        }
+        let length = nanoseconds(to.saturating_duration_since(from));
+        let end = self.offset(to);
         // The end itself belongs to the next bucket, unless there is nothing before it.
-        let last = if end > start { (end - 1) / self.width } else { end / self.width };
+        let last = if length > 0 { end.saturating_sub(1) / self.width } else { end / self.width };
         self.advance(last);
-        let length = ratio(end - start);
+        let start = self.offset(from);
         for number in (start / self.width).max(self.oldest())..=last {
             let bucket = number * self.width;
-            let overlap = end.min(bucket + self.width) - start.max(bucket);
-            let part = if end > start { ratio(overlap) / length } else { 1.0 };
+            let overlap = end.min(bucket + self.width).saturating_sub(start.max(bucket));
+            let part = if length > 0 { ratio(overlap) / ratio(length) } else { 1.0 };
             let slot = &mut self.slots[index(number)];
             *slot = slot.plus(sum.times(part));
         }
@@ -132,3 +137,6 @@ fn nanoseconds(time: Duration) -> u64 {
 fn ratio(nanoseconds: u64) -> f64 {
     nanoseconds as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::load::Averages;
 
 const S: Duration = Duration::from_secs(1);
 
@@ -197,6 +198,12 @@ fn what_is_unknown_lowers_nothing_and_what_is_known_may_raise() {
     world.level = (0, 0);
     world.quiet = Some(600 * S);
     assert_eq!(world.decide().verdict, Verdict::Blocked(0));
+    // Nor does it end a panic.
+    let mut new = World::new(5, Settings::default());
+    (new.quiet, new.unknown) = (Some(600 * S), 1);
+    assert_eq!(new.decide().verdict, Verdict::Blocked(0));
+    (new.quiet, new.unknown) = (None, 0);
+    assert_eq!((new.decide().verdict, new.decide().rule), (Verdict::Keep, Rule::Panic));
     world.quiet = None;
     world.level = (0, 900);
     let raised = world.decide();
@@ -285,7 +292,14 @@ fn a_thousand_idle_functions_allocate_nothing() {
     assert!(size_of::<Scaler>() <= 200, "{}", size_of::<Scaler>());
     world.run(1, 0, 1);
     assert!((1..=3600).contains(&world.scaler.allocated()), "{}", world.scaler.allocated());
-    world.run(0, 0, 61);
+    // At zero there is nothing left at once; awake without traffic, after a window.
+    world.run(0, 0, 1);
+    assert_eq!(world.scaler.allocated(), 0);
+    (world.replicas, world.ready) = (1, Some(1));
+    world.run(1, 0, 1);
+    world.run(0, 0, 59);
+    assert!(world.scaler.allocated() > 0);
+    world.run(0, 0, 1);
     assert_eq!(world.scaler.allocated(), 0);
 }
 
