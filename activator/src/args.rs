@@ -78,7 +78,8 @@ pub struct Limits {
     /// Bytes of a request's body; more is answered 413. 0 = no limit.
     #[arg(long, env = "ROUSE_MAX_BODY_BYTES", default_value_t = 0)]
     pub max_body_bytes: u64,
-    /// Seconds in which a connection must bring the head of its next request.
+    /// Seconds in which a connection must bring the head of its next request, and for which it may take nothing of what is
+    /// left of the last answer.
     #[arg(long, env = "ROUSE_HEADER_SECONDS", default_value = "75", value_parser = seconds)]
     pub header_timeout: Duration,
     /// Seconds for which an unused connection to a pod is kept.

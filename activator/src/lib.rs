@@ -4,9 +4,12 @@
 //! The request path is one function, `path::build`. What it reads is kept by one synchronous index, fed by the watches and
 //! by the leader's orders.
 //!
-//! With `--cfg loom` only the slot word and its model tests are built:
-//! `RUSTFLAGS="--cfg loom" cargo test -p activator --lib slot --release`.
+//! With `--cfg loom` only the slot word, the queue and their model tests are built:
+//! `RUSTFLAGS="--cfg loom" cargo test -p activator --lib --release`.
 
+#[cfg(loom)]
+#[path = "hold/queue.rs"]
+pub mod queue;
 #[cfg(loom)]
 #[path = "pods/slot.rs"]
 pub mod slot;

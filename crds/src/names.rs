@@ -19,6 +19,9 @@ pub const CREATE_MANAGER: &str = "rouse-create";
 pub const OPERATOR_MANAGER: &str = "rouse-operator";
 /// Field manager of the activator's wakes.
 pub const ACTIVATOR_MANAGER: &str = "rouse-activator";
+/// How the admission policy's refusal of a lower number of replicas begins. The activator takes it for a success: the
+/// Deployment has more already. The chart says the same words, and a test holds the two together.
+pub const RAISE_ONLY: &str = "An activator may raise the replicas, not lower them";
 /// Field manager of the leader's writes to `/scale`.
 pub const AUTOSCALER_MANAGER: &str = "rouse-autoscaler";
 

@@ -255,3 +255,9 @@ fn every_reason_is_documented() {
     let known: Vec<&str> = crds::Reason::ALL.iter().map(|r| r.as_str()).collect();
     assert_eq!(documented, known, "docs/reasons.md must list the reasons in the order of crds::Reason");
 }
+
+#[test]
+fn the_policy_refuses_a_lower_number_in_the_words_that_the_activator_knows() {
+    let policy = fs::read_to_string(root().join("../charts/rouse/templates/admission/scale.yaml")).unwrap();
+    assert!(policy.contains(&format!("'{} from '", crds::names::RAISE_ONLY)), "{policy}");
+}

@@ -4,8 +4,9 @@
 pub mod gate;
 pub mod grant;
 pub mod places;
+pub mod queue;
 
-pub use gate::{Entry, Gate, Ticket};
+pub use gate::{Entry, Gate, Ticket, Watch};
 pub use grant::Grant;
 pub use places::{Place, Places};
 

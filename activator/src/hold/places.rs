@@ -1,7 +1,7 @@
 //! How much may be held: by the process in requests and bytes, and by one namespace of both.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::args::Limits;
 use crate::path::fault::Share;
@@ -40,6 +40,14 @@ struct Taken {
     namespaces: HashMap<Arc<str>, Used>,
 }
 
+impl Taken {
+    /// What the process and the namespace would hold with one request more.
+    fn with(&self, namespace: &Arc<str>, bytes: usize) -> (Used, Used) {
+        let own = self.namespaces.get(namespace).copied().unwrap_or_default();
+        (self.process.plus(bytes), own.plus(bytes))
+    }
+}
+
 /// One held request's place; given up when dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -63,30 +71,43 @@ impl Places {
     /// # Errors
     /// The share that is used up.
     pub fn take(self: &Arc<Self>, namespace: &Arc<str>, bytes: usize) -> Result<Place, Share> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = used.process.plus(bytes);
-        let own = used.namespaces.get(namespace).copied().unwrap_or_default().plus(bytes);
+        let mut used = self.lock();
+        let (process, own) = used.with(namespace, bytes);
         if process.exceeds(self.process) {
             return Err(Share::Process);
         }
         if own.exceeds(self.namespace) {
             return Err(Share::Namespace);
         }
+        Ok(self.hand_out(&mut used, namespace, bytes))
+    }
+
+    /// A place for a request that had one, went out and came back unsent. It is let in whatever has come since: it was
+    /// first, and its head is in memory as it is.
+    pub fn take_again(self: &Arc<Self>, namespace: &Arc<str>, bytes: usize) -> Place {
+        self.hand_out(&mut self.lock(), namespace, bytes)
+    }
+
+    fn hand_out(self: &Arc<Self>, used: &mut Taken, namespace: &Arc<str>, bytes: usize) -> Place {
+        let (process, own) = used.with(namespace, bytes);
         used.process = process;
         used.namespaces.insert(Arc::clone(namespace), own);
-        drop(used);
-        Ok(Place { places: Arc::clone(self), namespace: Arc::clone(namespace), bytes })
+        Place { places: Arc::clone(self), namespace: Arc::clone(namespace), bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests held now.
     pub fn held(&self) -> usize {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).process.requests
+        self.lock().process.requests
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut used = self.places.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.places.lock();
         used.process = used.process.minus(self.bytes);
         if let Some(own) = used.namespaces.get_mut(&self.namespace) {
             *own = own.minus(self.bytes);
@@ -133,6 +154,19 @@ mod tests {
         let _place = places.take(&a, 500).unwrap();
         assert_eq!(places.take(&a, 1).unwrap_err(), Share::Namespace);
         assert!(places.take(&Arc::from("b"), 500).is_ok());
+    }
+
+    #[test]
+    fn one_that_comes_back_is_let_in_and_counted() {
+        let places = places(1, 1000);
+        let a = Arc::from("a");
+        let place = places.take(&a, 10).unwrap();
+        let again = places.take_again(&a, 10);
+        assert_eq!(places.held(), 2);
+        drop(place);
+        assert_eq!(places.take(&a, 10).unwrap_err(), Share::Process);
+        drop(again);
+        assert!(places.take(&a, 10).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Entry, Ticket};
+use super::{Entry, Ticket, Watch};
 use crate::function::{Function, Key, Spec};
 use crate::path::fault::{Fault, Share};
 use crate::pods::Pod;
@@ -55,18 +55,40 @@ async fn without_a_queue_a_request_passes() {
     assert_eq!(pods[0].slots.read().in_flight, 0);
 }
 
+fn watch(function: &Arc<Function>) -> (Ticket, Option<Watch>) {
+    match function.enter(None) {
+        Entry::Wait { ticket, wake } => (ticket, wake),
+        other => panic!("it did not wait: {other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn only_the_first_waiter_starts_a_waker() {
     let function = function(|_| {});
-    let Entry::Wait { ticket: first, wake } = function.enter(None) else { panic!() };
-    assert!(wake);
-    let Entry::Wait { ticket: second, wake } = function.enter(None) else { panic!() };
-    assert!(!wake);
-    assert!(!function.gate.rest(), "somebody waits");
+    let (first, wake) = watch(&function);
+    let mut wake = wake.unwrap();
+    let (second, none) = watch(&function);
+    assert!(none.is_none());
+    assert!(!wake.over(), "somebody waits");
     drop((first, second));
-    assert!(function.gate.rest());
-    let Entry::Wait { wake, .. } = function.enter(None) else { panic!() };
-    assert!(wake, "the earlier one has ended");
+    assert!(wake.over());
+    let (_third, another) = watch(&function);
+    assert!(another.is_some(), "the earlier one has ended");
+    // It is gone only now, and does not end the watch of the other.
+    drop(wake);
+    assert!(watch(&function).1.is_none());
+}
+
+#[tokio::test]
+async fn a_waker_that_ends_too_early_makes_room_for_another() {
+    let function = function(|_| {});
+    let (_first, wake) = watch(&function);
+    let broken = tokio::spawn(async move {
+        let _watch = wake.unwrap();
+        panic!("a waker broke");
+    });
+    assert!(broken.await.unwrap_err().is_panic());
+    assert!(watch(&function).1.is_some());
 }
 
 #[tokio::test]

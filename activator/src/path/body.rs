@@ -4,17 +4,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep};
 
 use super::count::Counted;
 use crate::pods::Taken;
 use crate::pool::Lease;
+use crate::server::Deadline;
 
 /// Why a body ended early. The other side sees a stream that is reset or a connection that is closed, never a short body
 /// that looks whole (design decision 9).
@@ -26,9 +26,9 @@ pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
-    /// `requestSeconds` passed before the response's end.
-    #[error("the response did not end in time")]
-    Deadline,
+    /// The response has ended early, and the rest of the request is of no use.
+    #[error("the exchange was broken off")]
+    BrokenOff,
 }
 
 /// A request's body.
@@ -65,12 +65,16 @@ enum Source {
     Shared(Arc<Mutex<Shared>>),
 }
 
+#[derive(Default)]
 struct Shared {
     incoming: Option<Incoming>,
     begun: bool,
+    broken_off: bool,
+    reader: Option<Waker>,
 }
 
-/// A body that can be had back as long as nothing of it has been read.
+/// A hold on a body that is on its way: it can be had back as long as nothing of it has been read, and broken off after
+/// that.
 pub struct TakeBack {
     shared: Arc<Mutex<Shared>>,
     limit: Option<Arc<BodyLimit>>,
@@ -98,15 +102,18 @@ impl RequestBody {
         match self.source {
             Source::Empty => None,
             Source::Own(incoming) => Some(incoming),
-            Source::Shared(shared) => TakeBack { shared, limit: self.limit }.take_back()?.into_incoming(),
+            Source::Shared(shared) => {
+                let mut shared = lock(&shared);
+                if shared.begun { None } else { shared.incoming.take() }
+            }
         }
     }
 
     /// A way to have the body back after it was handed to a connection that turned the request away.
     pub fn share(&mut self) -> Option<TakeBack> {
         let shared = match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Empty => Arc::new(Mutex::new(Shared { incoming: None, begun: false })),
-            Source::Own(incoming) => Arc::new(Mutex::new(Shared { incoming: Some(incoming), begun: false })),
+            Source::Empty => Arc::default(),
+            Source::Own(incoming) => Arc::new(Mutex::new(Shared { incoming: Some(incoming), ..Shared::default() })),
             Source::Shared(shared) => shared,
         };
         let empty = lock(&shared).incoming.is_none();
@@ -124,12 +131,32 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
 impl TakeBack {
     /// The body, if nothing of it has been read.
     pub fn take_back(&self) -> Option<RequestBody> {
-        let mut shared = lock(&self.shared);
+        let shared = lock(&self.shared);
         if shared.begun {
             return None;
         }
-        let source = shared.incoming.take().map_or(Source::Empty, Source::Own);
+        let empty = shared.incoming.is_none();
+        // It stays shared: a hold on it is one on whoever sends it next, too.
+        let source = if empty { Source::Empty } else { Source::Shared(Arc::clone(&self.shared)) };
         Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None })
+    }
+
+    /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it.
+    pub fn break_off(&self) {
+        let mut shared = lock(&self.shared);
+        shared.broken_off = true;
+        let (incoming, reader) = (shared.incoming.take(), shared.reader.take());
+        drop(shared);
+        drop(incoming);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for TakeBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TakeBack").finish_non_exhaustive()
     }
 }
 
@@ -148,9 +175,13 @@ impl Body for RequestBody {
             Source::Own(incoming) => Pin::new(incoming).poll_frame(cx),
             Source::Shared(shared) => {
                 let mut shared = lock(shared);
+                if shared.broken_off {
+                    return Poll::Ready(Some(Err(BodyError::BrokenOff)));
+                }
                 let Some(incoming) = &mut shared.incoming else { return Poll::Ready(None) };
                 let polled = Pin::new(incoming).poll_frame(cx);
                 shared.begun |= polled.is_ready();
+                shared.reader = polled.is_pending().then(|| cx.waker().clone());
                 polled
             }
         };
@@ -170,7 +201,10 @@ impl Body for RequestBody {
         match &self.source {
             Source::Empty => true,
             Source::Own(incoming) => incoming.is_end_stream(),
-            Source::Shared(shared) => lock(shared).incoming.as_ref().is_none_or(Body::is_end_stream),
+            Source::Shared(shared) => {
+                let shared = lock(shared);
+                !shared.broken_off && shared.incoming.as_ref().is_none_or(Body::is_end_stream)
+            }
         }
     }
 
@@ -196,10 +230,12 @@ pub struct Held {
     pub taken: Taken,
     /// The HTTP/1 connection, which can be used again after the body's end.
     pub lease: Option<Lease>,
+    /// The request's body, where nothing else ends it with the response. An HTTP/1 connection goes with its lease.
+    pub upload: Option<TakeBack>,
     /// Counts the request as present.
     pub counted: Counted,
-    /// `requestSeconds`.
-    pub deadline: Pin<Box<Sleep>>,
+    /// `requestSeconds`: past it, whatever serves the exchange is dropped, and this body with it.
+    pub deadline: Option<Deadline>,
 }
 
 /// A response's body.
@@ -230,11 +266,12 @@ impl ResponseBody {
 
     /// Lets go of everything: the body was read to its end, or it never will be.
     fn end(&mut self, whole: bool) {
-        if let Content::Pod(_, held) = &mut self.0
-            && let Some(Held { lease: Some(lease), .. }) = held.take()
-            && whole
-        {
-            lease.finish();
+        let Content::Pod(_, held) = &mut self.0 else { return };
+        let Some(Held { lease, upload, .. }) = held.take() else { return };
+        match (lease, upload) {
+            (Some(lease), _) if whole => lease.finish(),
+            (_, Some(upload)) if !whole => upload.break_off(),
+            _ => {}
         }
     }
 }
@@ -245,28 +282,12 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let (incoming, held) = match &mut this.0 {
+        let frame = match &mut this.0 {
             Content::Ours(text) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
-            Content::Pod(incoming, held) => (incoming, held),
-        };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
-            Poll::Pending => {
-                let late = held.as_mut().is_some_and(|held| held.deadline.as_mut().poll(cx).is_ready());
-                if !late {
-                    return Poll::Pending;
-                }
-                Some(Err(BodyError::Deadline))
-            }
-            Poll::Ready(frame) => {
-                let late = held.as_ref().is_some_and(|held| held.deadline.deadline() <= Instant::now());
-                match frame {
-                    Some(Ok(_)) if late => Some(Err(BodyError::Deadline)),
-                    frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
-                }
-            }
+            Content::Pod(incoming, _) => ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| Ok(frame?)),
         };
         match &frame {
             None => this.end(true),

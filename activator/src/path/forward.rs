@@ -10,7 +10,7 @@ use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower::Service;
 use tracing::debug;
 
@@ -25,6 +25,7 @@ use crate::hold::Grant;
 use crate::metrics::Metrics;
 use crate::pods::Pod;
 use crate::pool::{Exchange, Refused, SendError};
+use crate::server::Deadline;
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
@@ -75,7 +76,9 @@ impl Shared {
         let deadline = call.capped(sent + request_limit);
         let limit = BodyLimit::new(self.max_body);
         let repeatable = call.body.is_none() && call.upgrade.is_none() && is_idempotent(&call.parts.method);
-        let request = outgoing(&mut call, protocol, limit.clone());
+        let shares = call.body.is_some() && protocol == Protocol::H2C;
+        let mut request = outgoing(&mut call, protocol, limit.clone());
+        let upload = if shares { request.body_mut().share() } else { None };
 
         let outcome = match timeout_at(deadline, pool.send(request, repeatable)).await {
             Ok(outcome) => outcome,
@@ -102,11 +105,11 @@ impl Shared {
             }
         };
         // Set by the count layer above; a request that came another way is counted from here.
-        let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function));
+        let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
         }
-        let held = Held { taken: grant.taken, lease, counted, deadline: Box::pin(sleep_until(deadline)) };
+        let held = Held { taken: grant.taken, lease, upload, counted, deadline: Deadline::set(deadline) };
         Ok(Answer::warm(incoming(response, held)))
     }
 

@@ -28,8 +28,10 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Headers that only Rouse sets.
+/// How headers begin that only Rouse sets.
 const OWN: &str = "rouse-";
+/// How headers begin in which proxies say who asked them and how; from a caller they are hearsay.
+const HEARSAY: [&str; 2] = ["x-forwarded", "x-real-ip"];
 
 /// `true` or `false`.
 pub const fn flag(value: bool) -> HeaderValue {
@@ -47,8 +49,7 @@ pub fn size(parts: &Parts) -> usize {
 pub fn detach(parts: &mut Parts) {
     let mut own = HeaderMap::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
-        // Bytes that made a value once do so again.
-        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+        if let Some(copy) = copy(value) {
             own.append(name.clone(), copy);
         }
     }
@@ -56,6 +57,11 @@ pub fn detach(parts: &mut Parts) {
     if let Ok(copy) = Uri::try_from(parts.uri.to_string()) {
         parts.uri = copy;
     }
+}
+
+/// A value with memory of its own. Bytes that made a value once do so again.
+fn copy(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 /// Checks the head against the limits and the rules that routing depends on, and returns the authority the request is for.
@@ -137,13 +143,14 @@ pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// The protocol that the caller wants to go over to, if it is one that can be passed on.
+/// The protocol that the caller wants to go over to, if it is one that can be passed on; with memory of its own, for the
+/// same reason as the id's.
 pub fn upgrade(parts: &Parts) -> Option<HeaderValue> {
     let asked = parts.version == Version::HTTP_11 && nominates(&parts.headers, "upgrade");
     let protocol = parts.headers.get(UPGRADE).filter(|_| asked)?;
     // HTTP/2 is spoken with prior knowledge only (RFC 9113, section 3.1).
     let h2c = protocol.to_str().is_ok_and(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
-    (!h2c).then(|| protocol.clone())
+    copy(protocol).filter(|_| !h2c)
 }
 
 fn nominates(headers: &HeaderMap, option: &str) -> bool {
@@ -186,18 +193,29 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out what only Rouse may say.
-pub fn strip_own(headers: &mut HeaderMap) {
-    if headers.keys().any(|name| name.as_str().starts_with(OWN)) {
-        let own: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
-        for name in own {
-            headers.remove(name);
-        }
+fn take_out(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<_> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 
-/// Says who asks and how, from the connection and not from what the caller claims.
+/// Whether a name begins so. `_` counts as `-`: many an application gets its headers as variables, after CGI (RFC 3875,
+/// section 4.1.18), and cannot tell the two apart.
+fn begins(name: &str, start: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a == b || (a == b'_' && b == b'-');
+    name.len() >= start.len() && name.bytes().zip(start.bytes()).all(same)
+}
+
+/// Takes out what only Rouse may say.
+pub fn strip_own(headers: &mut HeaderMap) {
+    take_out(headers, |name| begins(name, OWN));
+}
+
+/// Says who asks and how, from the connection and not from what the caller claims. What is not said here is not said at
+/// all: a function must be able to trust every field of this kind that it sees.
 pub fn set_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &HeaderValue) {
+    take_out(headers, |name| HEARSAY.iter().any(|claim| begins(name, claim)));
     let peer = peer.to_canonical();
     if let Ok(by) = HeaderValue::try_from(peer.to_string()) {
         headers.insert(FORWARDED_FOR, by);
@@ -212,11 +230,12 @@ pub fn set_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &HeaderValue) 
     }
 }
 
-/// The caller's request id if it is usable as one, else a new one; the request carries it from then on.
+/// The caller's request id if it is usable as one, else a new one; the request carries it from then on. What is returned
+/// has memory of its own: it is kept for as long as the request is here, and see [`detach`].
 pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     let usable = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.to_str().is_ok();
-    if let Some(id) = headers.get(REQUEST_ID).filter(usable) {
-        return id.clone();
+    if let Some(id) = headers.get(REQUEST_ID).filter(usable).and_then(copy) {
+        return id;
     }
     let id = format!("{:032x}", rand::random::<u128>());
     let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"));

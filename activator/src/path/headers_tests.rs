@@ -152,3 +152,78 @@ fn a_detached_head_says_the_same() {
     detach(&mut head);
     assert_eq!((&head.headers, &head.uri), (&before.headers, &before.uri));
 }
+
+#[test]
+fn hearsay_is_not_passed_on() {
+    for name in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-forwarded-whatever",
+        "x_forwarded_for",
+        "x-forwarded_proto",
+        "x-forwarded",
+        "x-real-ip",
+        "x_real_ip",
+        "forwarded",
+    ] {
+        let mut headers = HeaderMap::new();
+        for claim in ["6.6.6.6", "7.7.7.7"] {
+            headers.append(name, HeaderValue::from_static(claim));
+        }
+        set_forwarded(&mut headers, "10.0.0.1".parse().unwrap(), &HeaderValue::from_static("a.b"));
+        let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        left.sort_unstable();
+        let ours = [
+            ("forwarded", "for=10.0.0.1;host=\"a.b\";proto=http"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-host", "a.b"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert_eq!(left, ours, "{name}");
+    }
+    let mut headers = HeaderMap::new();
+    for name in ["x-forward", "x-real", "x-other", "rouse_cold_start", "rouse-x", "rouse"] {
+        headers.insert(name, HeaderValue::from_static("1"));
+    }
+    set_forwarded(&mut headers, "10.0.0.1".parse().unwrap(), &HeaderValue::from_static("a.b"));
+    strip_own(&mut headers);
+    let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    let others = [
+        "forwarded",
+        "rouse",
+        "x-forward",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-other",
+        "x-real",
+    ];
+    assert_eq!(left, others);
+}
+
+#[test]
+fn nothing_that_is_kept_of_a_detached_head_keeps_the_buffer() {
+    let buffer = bytes::Bytes::from(b"/x?y=1|GET|mine|Upgrade|websocket|a.b".to_vec());
+    let at = |text: &str| {
+        let start = buffer.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+        buffer.slice(start..start + text.len())
+    };
+    let mut head = parts(Version::HTTP_11, "/", &[]);
+    head.uri = Uri::from_maybe_shared(at("/x?y=1")).unwrap();
+    for (name, value) in
+        [("x-request-id", "mine"), ("connection", "Upgrade"), ("upgrade", "websocket"), ("host", "a.b")]
+    {
+        head.headers.insert(name, HeaderValue::from_maybe_shared(at(value)).unwrap());
+    }
+    assert!(!buffer.is_unique());
+    let kept = (ensure_request_id(&mut head.headers), upgrade(&head).unwrap());
+    assert_eq!((kept.0.as_bytes(), kept.1.as_bytes()), (&b"mine"[..], &b"websocket"[..]));
+    detach(&mut head);
+    assert!(buffer.is_unique());
+}

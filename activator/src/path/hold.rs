@@ -83,12 +83,13 @@ impl Shared {
             return Err(call.failure(fault, Phase::Hold, false));
         }
         let bytes = headers::size(&call.parts);
-        let place = match self.places.take(&function.key.namespace, bytes) {
-            Ok(place) => place,
-            Err(share) => {
+        let namespace = &function.key.namespace;
+        let place = match wait.order {
+            Some(_) => self.places.take_again(namespace, bytes),
+            None => self.places.take(namespace, bytes).map_err(|share| {
                 self.metrics.overflow(share);
-                return Err(call.failure(Fault::QueueFull(share), Phase::Hold, false));
-            }
+                call.failure(Fault::QueueFull(share), Phase::Hold, false)
+            })?,
         };
         let (cold, drained) = (!function.any_ready(), function.all_drained());
         match function.enter(wait.order) {
@@ -100,8 +101,8 @@ impl Shared {
                 Err(call.failure(fault, Phase::Hold, false))
             }
             Entry::Wait { ticket, wake } => {
-                if wake {
-                    self.waker.start(Arc::clone(function));
+                if let Some(watch) = wake {
+                    self.waker.start(watch);
                 }
                 if wait.order.is_none() {
                     headers::detach(&mut call.parts);
@@ -228,3 +229,7 @@ where
         Box::pin(self.clone().run(call))
     }
 }
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

@@ -8,11 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
+use super::deadline::watched;
 use super::io as peer_io;
+use super::streams::Streams;
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
@@ -38,6 +40,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Between two looks at a preface that comes in pieces.
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
+/// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
 const PREFACE: &[u8; 3] = b"PRI";
 
@@ -60,33 +64,61 @@ pub(super) async fn serve<P>(
         return;
     };
     let (io, peer) = peer_io::split(stream, address);
+    let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
-        // No layer of the path makes a request wait before it is called.
-        path.clone().call(Accepted { request, peer: Arc::clone(&peer) })
-    });
-    let ended = if is_http2 {
-        // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
-        let mut connection = Box::pin(http2(&limits).serve_connection(TokioIo::new(io), service));
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+        if request.version() == Version::HTTP_10 {
+            caller.reads_to_the_end();
         }
-    } else {
-        let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        // No layer of the path makes a request wait before it is called.
+        path.clone().call(Accepted { request, peer: Arc::clone(&caller) })
+    });
+    let serving = async {
+        if is_http2 {
+            // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
+            let streams = Streams::new();
+            let builder = http2(&limits, streams.clone());
+            let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+                () = streams.unused(limits.header_timeout) => {
+                    // A request that crosses the GOAWAY is still taken.
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = streams.unused(limits.header_timeout + GOODBYE) => Ok(()),
+                    }
+                }
+            }
+        } else {
+            let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
+            let mut connection = pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
             }
         }
     };
-    if let Err(error) = ended {
-        debug!(peer = %address, %error, "A connection broke.");
+    let stalled = || peer.stalled().map(|since| since + limits.header_timeout);
+    match watched(serving, stalled).await {
+        None => {
+            peer.break_off();
+            debug!(peer = %address, "A connection was broken off: the time for what is on it is up.");
+        }
+        Some(Err(error)) => {
+            // The path's only errors are bodies that broke off.
+            if error.is_user() {
+                peer.break_off();
+            }
+            debug!(peer = %address, %error, "A connection broke.");
+        }
+        Some(Ok(())) => {}
     }
 }
 
@@ -117,8 +149,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(limits: &Limits, run: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(run);
     let streams = limits.max_streams.get();
     builder
         .timer(TokioTimer::new())

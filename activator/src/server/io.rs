@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// How often a held request with an unread body looks whether its caller is there.
 const LOOK: Duration = Duration::from_millis(250);
@@ -19,10 +20,49 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
-    stream: Arc<Mutex<TcpStream>>,
+    socket: Arc<Mutex<Socket>>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    /// Since when there is something to write and the caller takes none of it.
+    stalled: Option<Instant>,
+    end_is_whole: bool,
+}
+
+impl Socket {
+    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => _ = self.stalled.get_or_insert_with(Instant::now),
+            Poll::Ready(_) => self.stalled = None,
+        }
+        written
+    }
 }
 
 impl Peer {
+    /// Since when the caller takes nothing of what it is sent.
+    pub(super) fn stalled(&self) -> Option<Instant> {
+        lock(&self.socket).stalled
+    }
+
+    /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
+    pub(super) fn reads_to_the_end(&self) {
+        lock(&self.socket).end_is_whole = true;
+    }
+
+    /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest
+    /// is missing, and get what was sent. The connection is reset under one to whom its end would look like the response's,
+    /// and under one that takes nothing, for whom the kernel would keep what was sent.
+    pub(super) fn break_off(&self) {
+        let socket = lock(&self.socket);
+        if socket.end_is_whole || socket.stalled.is_some() {
+            // Fails only on a socket that has ended already.
+            let _ = socket.stream.set_zero_linger();
+        }
+    }
+
     /// Resolves when the caller has closed its side, within a quarter of a second.
     ///
     /// A hyper HTTP/1 server does not read while the body of a request waits unread in the socket, and so does not notice
@@ -30,7 +70,7 @@ impl Peer {
     pub async fn left(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let ready = lock(&self.stream).ready(Interest::READABLE).now_or_never();
+            let ready = lock(&self.socket).stream.ready(Interest::READABLE).now_or_never();
             if matches!(ready, Some(Ok(ready)) if ready.is_read_closed()) || matches!(ready, Some(Err(_))) {
                 return;
             }
@@ -41,39 +81,41 @@ impl Peer {
 /// The stream, for hyper.
 #[derive(Debug)]
 pub(super) struct Io {
-    stream: Arc<Mutex<TcpStream>>,
+    socket: Arc<Mutex<Socket>>,
     vectored: bool,
 }
 
 /// Splits a connection into what hyper serves and what the request path may ask.
 pub(super) fn split(stream: TcpStream, address: SocketAddr) -> (Io, Arc<Peer>) {
     let vectored = stream.is_write_vectored();
-    let stream = Arc::new(Mutex::new(stream));
-    (Io { stream: Arc::clone(&stream), vectored }, Arc::new(Peer { address, stream }))
+    let socket = Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false }));
+    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, socket }))
 }
 
 /// Held for one system call, and contended only by [`Peer::left`].
-fn lock(stream: &Mutex<TcpStream>) -> MutexGuard<'_, TcpStream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
+    socket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.stream)).poll_read(cx, buf)
+        Pin::new(&mut lock(&self.socket).stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *lock(&self.stream)).poll_write(cx, buf)
+        let mut socket = lock(&self.socket);
+        let written = Pin::new(&mut socket.stream).poll_write(cx, buf);
+        socket.written(written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.stream)).poll_flush(cx)
+        Pin::new(&mut lock(&self.socket).stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.stream)).poll_shutdown(cx)
+        Pin::new(&mut lock(&self.socket).stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -81,10 +123,24 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *lock(&self.stream)).poll_write_vectored(cx, bufs)
+        let mut socket = lock(&self.socket);
+        let written = Pin::new(&mut socket.stream).poll_write_vectored(cx, bufs);
+        socket.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.vectored
+    }
+}
+
+#[cfg(test)]
+impl Peer {
+    /// A caller of whom nothing is asked.
+    pub(crate) async fn test() -> Arc<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        drop(opened);
+        let (stream, address) = accepted.unwrap();
+        split(stream, address).1
     }
 }

@@ -1,8 +1,10 @@
 //! Callers' connections: accepted, served, and let go of when the process stops.
 
 mod connection;
+mod deadline;
 mod io;
 mod listen;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{info, warn};
 
+pub use deadline::Deadline;
 pub use io::Peer;
 pub use listen::listen;
 

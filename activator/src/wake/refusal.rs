@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crds::names::RAISE_ONLY;
 use runtime::client::CallError;
 
 /// What an answer means.
@@ -9,7 +10,7 @@ use runtime::client::CallError;
 pub enum Meaning {
     /// The Deployment already has more replicas than asked for: the admission policy only lets it be raised.
     Already,
-    /// Somebody wrote at the same time: again, at once.
+    /// Somebody wrote at the same time: again, at once if that is the first time.
     Conflict,
     /// Nobody's fault, or the network's: again, later.
     Later,
@@ -21,7 +22,7 @@ pub enum Meaning {
 pub fn meaning(error: &CallError) -> Meaning {
     let words = error.refusal().unwrap_or_default();
     match error.status() {
-        Some(422) if words.to_ascii_lowercase().contains("lower") => Meaning::Already,
+        Some(422) if denial(words).is_some_and(|own| own.starts_with(RAISE_ONLY)) => Meaning::Already,
         Some(409) => Meaning::Conflict,
         Some(code @ (400 | 401 | 403 | 422)) => Meaning::Refused(public(code, words).into()),
         // 404: the Deployment was just replaced or is not there yet. 429 and 5xx pass.
@@ -32,11 +33,16 @@ pub fn meaning(error: &CallError) -> Meaning {
 /// The words of an admission policy or webhook are meant for the one who asked; the API server's own name the program's
 /// account and are kept to ourselves.
 fn public(code: u16, words: &str) -> String {
-    let admission = ["denied request: ", "denied the request: "];
-    match admission.iter().find_map(|mark| words.split_once(mark)) {
-        Some((_, own)) => own.trim().to_owned(),
+    match denial(words) {
+        Some(own) => own.to_owned(),
         None => format!("the API server refuses to scale it ({code})"),
     }
+}
+
+/// The own words of an admission policy or webhook, behind the API server's.
+fn denial(words: &str) -> Option<&str> {
+    let admission = ["denied request: ", "denied the request: "];
+    admission.iter().find_map(|mark| words.split_once(mark)).map(|(_, own)| own.trim())
 }
 
 #[cfg(test)]
@@ -54,7 +60,12 @@ mod tests {
     fn answers_are_told_apart() {
         let policy =
             "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ";
-        assert_eq!(answer(422, &format!("{policy}an activator may not lower replicas")), Meaning::Already);
+        assert_eq!(answer(422, &format!("{policy}{RAISE_ONLY} from 3 to 1")), Meaning::Already);
+        // Another's policy, or a Deployment of such a name.
+        let other = "use a lower number";
+        assert_eq!(answer(422, &format!("{policy}{other}")), Meaning::Refused(other.into()));
+        let invalid = "Scale \"lower-1\" is invalid: spec.replicas: Invalid value";
+        assert_eq!(answer(422, invalid), Meaning::Refused("the API server refuses to scale it (422)".into()));
         assert_eq!(
             answer(422, &format!("{policy}at most 1000 replicas")),
             Meaning::Refused("at most 1000 replicas".into())

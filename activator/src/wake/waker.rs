@@ -13,6 +13,7 @@ use super::refusal::{Meaning, meaning};
 use super::scale;
 use crate::function::Function;
 use crate::function::starts::Patience;
+use crate::hold::Watch;
 use crate::index::Index;
 use crate::link::Beacon;
 use crate::metrics::{Metrics, WakeResult};
@@ -48,6 +49,8 @@ struct Episode {
     /// What the Deployment said before this wake.
     stale: Option<Failure>,
     asked: Option<Asked>,
+    /// Somebody wrote at the same time as the last attempt.
+    conflict: bool,
     refusals: u32,
     refused_since: Option<Instant>,
     backoff: Duration,
@@ -74,18 +77,20 @@ impl Waker {
         }
     }
 
-    /// Starts the function's waker. It ends when nobody waits.
-    pub fn start(&self, function: Arc<Function>) {
+    /// Starts the waker of the watch's function. It ends when nobody waits.
+    pub fn start(&self, watch: Watch) {
         let waker = self.clone();
-        tokio::spawn(async move { waker.run(&function).await });
+        tokio::spawn(async move { waker.run(watch).await });
     }
 
-    async fn run(&self, function: &Arc<Function>) {
+    async fn run(&self, mut watch: Watch) {
+        let function = &Arc::clone(watch.function());
         let now = Instant::now();
         let mut episode = Episode {
             began: now,
             stale: function.starts.load().refused.clone(),
             asked: None,
+            conflict: false,
             refusals: 0,
             refused_since: None,
             backoff: SHORTEST,
@@ -94,7 +99,9 @@ impl Waker {
         self.beacon.urge();
         // Requests that have arrived already get into the first write.
         tokio::task::yield_now().await;
-        while !function.gate.rest() {
+        while !watch.over() {
+            // Whoever makes a pod free hands it on. This finds what somebody forgot, within a tick.
+            function.release();
             let now = Instant::now();
             if let Some(failure) = self.verdict(function, &episode, now) {
                 info!(function = %function.key, reason = %failure.reason, message = failure.message, "A start failed.");
@@ -108,9 +115,7 @@ impl Waker {
                 function.gate.fail(&fault);
                 continue;
             }
-            if self.take_back(function, &mut episode, now) {
-                continue;
-            }
+            self.take_back(function, &mut episode, now);
             let step = self.next(function, &episode, now);
             match step {
                 Step::Write(replicas) => self.write(function, &mut episode, replicas).await,
@@ -130,21 +135,19 @@ impl Waker {
 
     /// Requests that wait only because every pod is drained are reported at once. The leader releases the pods or lowers
     /// within milliseconds; if it does neither, or there is none, the pods are taken back.
-    fn take_back(&self, function: &Function, episode: &mut Episode, now: Instant) -> bool {
+    fn take_back(&self, function: &Function, episode: &mut Episode, now: Instant) {
         if !function.all_drained() {
             episode.drained_since = None;
-            return false;
+            return;
         }
         let since = *episode.drained_since.get_or_insert_with(|| {
             self.beacon.urge();
             now
         });
-        let due = !self.beacon.attached() || now >= since + PATIENCE;
-        if due {
+        if !self.beacon.attached() || now >= since + PATIENCE {
             episode.drained_since = None;
             self.index.take_back(&function.uid);
         }
-        due
     }
 
     fn verdict(&self, function: &Function, episode: &Episode, now: Instant) -> Option<Failure> {
@@ -180,18 +183,27 @@ impl Waker {
                 debug!(function = %function.key, replicas, "Woken.");
                 episode.asked = Some(Asked { replicas, version, at, writes });
                 episode.backoff = SHORTEST;
+                episode.conflict = false;
                 episode.refused_since = None;
                 episode.refusals = 0;
                 return;
             }
             Err(error) => error,
         };
-        match meaning(&error) {
+        let meaning = meaning(&error);
+        let again = std::mem::replace(&mut episode.conflict, meaning == Meaning::Conflict);
+        match meaning {
             Meaning::Already => {
                 self.metrics.wake(WakeResult::Already);
                 episode.asked = Some(Asked { replicas, version: None, at, writes });
             }
-            Meaning::Conflict => self.metrics.wake(WakeResult::Conflict),
+            Meaning::Conflict => {
+                self.metrics.wake(WakeResult::Conflict);
+                // The second in a row is no accident.
+                if again {
+                    self.pause(function, episode).await;
+                }
+            }
             Meaning::Later => {
                 self.metrics.wake(WakeResult::Error);
                 warn!(function = %function.key, %error, "A wake failed; trying again.");
@@ -223,3 +235,7 @@ impl Waker {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "waker_tests.rs"]
+mod tests;

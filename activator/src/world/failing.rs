@@ -130,7 +130,8 @@ async fn a_refusal_that_stays_is_told_without_names() {
 async fn already_higher_is_a_success() {
     let mut world = world().await;
     let reply = world.get("/");
-    world.expect_patch("r1", 1, 422, refused(422, "denied request: the activator may not lower replicas")).await;
+    let words = format!("denied request: {} from 3 to 1", crds::names::RAISE_ONLY);
+    world.expect_patch("r1", 1, 422, refused(422, &words)).await;
     world.expect_silence().await;
     world.deployment("r1", 3);
     let pod = TestPod::start("a").await;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 static NEXT: AtomicU8 = AtomicU8::new(2);
 
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Log = Arc<Mutex<Vec<String>>>;
 
 /// A pod that is a server in this process, closed when dropped.
 pub(crate) struct TestPod {
@@ -28,7 +29,7 @@ pub(crate) struct TestPod {
     pub(crate) address: SocketAddr,
     pub(crate) port_name: &'static str,
     /// `METHOD path` of what came, in order.
-    pub(crate) log: Arc<Mutex<Vec<String>>>,
+    pub(crate) log: Log,
     /// Connections accepted.
     pub(crate) connections: Arc<AtomicU32>,
     tasks: JoinSet<()>,
@@ -63,7 +64,7 @@ impl TestPod {
                 let (name, seen) = (name.clone(), Arc::clone(&seen));
                 let service = service_fn(move |request: Request<Incoming>| {
                     seen.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
-                    answer(name.clone(), request)
+                    answer(name.clone(), Arc::clone(&seen), request)
                 });
                 let io = TokioIo::new(stream);
                 if port_name == "h2c" {
@@ -116,10 +117,27 @@ fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-async fn answer(name: String, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Writes to a pod's log when it is dropped.
+struct Ends(Log);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push("ended".into());
+    }
+}
+
+async fn answer(name: String, log: Log, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let response = match path.as_str() {
         "/echo" => Response::new(request.into_body().boxed_unsync()),
+        "/converse" => {
+            let ends = Ends(log);
+            let body = request.into_body().map_frame(move |frame| {
+                let _ = &ends;
+                frame
+            });
+            Response::new(body.boxed_unsync())
+        }
         "/headers" => {
             let lines: Vec<String> = request
                 .headers()
@@ -148,6 +166,11 @@ async fn answer(name: String, mut request: Request<Incoming>) -> Result<Response
                 let _ = sender.send_data("half".into()).await;
                 std::future::pending::<()>().await;
             });
+            Response::new(body.boxed_unsync())
+        }
+        "/endless" => {
+            let (mut sender, body) = http_body_util::channel::Channel::<Bytes, hyper::Error>::new(1);
+            tokio::spawn(async move { while sender.send_data(vec![b'x'; 16 << 10].into()).await.is_ok() {} });
             Response::new(body.boxed_unsync())
         }
         "/trailers" => {

@@ -12,7 +12,6 @@ mod grpc;
 mod hold;
 mod identity;
 mod idle;
-mod logs;
 mod modes;
 mod names;
 mod rights;

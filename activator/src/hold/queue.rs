@@ -1,0 +1,224 @@
+//! The queue proper: who waits, in order, under one lock.
+//!
+//! No wake-up can be lost: a request looks for a pod and joins under the lock ([`Queue::enter`]), and whoever announces a
+//! pod goes through the same lock afterwards ([`Queue::serve`]), even when nobody seems to wait. So either the request saw
+//! the pod or the announcer sees the request. Reading the length instead would need both to be ordered against each other:
+//! each could read the other's old value.
+
+use std::collections::BTreeMap;
+
+#[cfg(loom)]
+use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
+#[cfg(not(loom))]
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Those who wait, each with a `W` through which it is given what it waits for.
+#[derive(Debug)]
+pub struct Queue<W> {
+    state: Mutex<State<W>>,
+    /// For [`Queue::length`] only.
+    length: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State<W> {
+    waiting: BTreeMap<u64, W>,
+    next: u64,
+    waking: bool,
+    closed: bool,
+}
+
+/// How somebody enters.
+#[derive(Debug)]
+pub enum Entered<G> {
+    /// There was something at once.
+    Pass(G),
+    /// It waits.
+    Wait {
+        /// Its place.
+        order: u64,
+        /// Nobody looks after those who wait: it falls to this one to see to it, until [`Queue::rest`] or
+        /// [`Queue::forsake`].
+        wake: bool,
+    },
+    /// As many wait as may.
+    Full,
+    /// Nobody is let in any more.
+    Closed,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        let state = State { waiting: BTreeMap::new(), next: 0, waking: false, closed: false };
+        Self { state: Mutex::new(state), length: AtomicUsize::new(0) }
+    }
+}
+
+impl<W> Queue<W> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        // No code under this lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn unlock(&self, state: MutexGuard<'_, State<W>>) {
+        self.length.store(state.waiting.len(), Ordering::Release);
+        drop(state);
+    }
+
+    /// How many waited a moment ago.
+    pub fn length(&self) -> usize {
+        self.length.load(Ordering::Acquire)
+    }
+
+    /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came
+    /// earlier. `order` is the place of one that waited before; it is not counted against `most` again.
+    pub fn enter<G>(&self, order: Option<u64>, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {
+        let mut state = self.lock();
+        if state.closed {
+            return Entered::Closed;
+        }
+        if state.waiting.is_empty()
+            && let Some(found) = look()
+        {
+            return Entered::Pass(found);
+        }
+        if order.is_none() && state.waiting.len() >= most {
+            return Entered::Full;
+        }
+        let order = order.unwrap_or_else(|| {
+            state.next += 1;
+            state.next
+        });
+        state.waiting.insert(order, waiter);
+        let wake = !std::mem::replace(&mut state.waking, true);
+        self.unlock(state);
+        Entered::Wait { order, wake }
+    }
+
+    /// Gives to those who wait, in order, as long as `look` finds something; `give` hands back what its waiter did not take,
+    /// and the next one gets that. True if it was the last one who got something. What nobody took is returned, to be
+    /// dropped without the lock.
+    pub fn serve<G>(
+        &self,
+        mut look: impl FnMut() -> Option<G>,
+        mut give: impl FnMut(W, G) -> Result<(), G>,
+    ) -> (bool, Option<G>) {
+        let mut state = self.lock();
+        let before = state.waiting.len();
+        let mut spare = None;
+        while let Some(first) = state.waiting.first_entry() {
+            let Some(found) = spare.take().or_else(&mut look) else { break };
+            spare = give(first.remove(), found).err();
+        }
+        let emptied = before > 0 && state.waiting.is_empty();
+        self.unlock(state);
+        (emptied, spare)
+    }
+
+    /// One leaves. True if it waited, and was the last one who did.
+    pub fn leave(&self, order: u64) -> bool {
+        let mut state = self.lock();
+        let last = state.waiting.remove(&order).is_some() && state.waiting.is_empty();
+        self.unlock(state);
+        last
+    }
+
+    /// All leave.
+    pub fn clear(&self) -> impl Iterator<Item = W> + use<W> {
+        let mut state = self.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        self.unlock(state);
+        waiting.into_values()
+    }
+
+    /// Lets nobody in any more.
+    pub fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// For the one that looks after those who wait: true if nobody does, and it may end. The next to wait is told to see to
+    /// another.
+    pub fn rest(&self) -> bool {
+        let mut state = self.lock();
+        let idle = state.waiting.is_empty();
+        if idle {
+            state.waking = false;
+        }
+        idle
+    }
+
+    /// For the same, when it ends though somebody waits.
+    pub fn forsake(&self) {
+        self.lock().waking = false;
+    }
+}
+
+#[cfg(all(test, loom))]
+mod queue_model {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicBool;
+    use loom::thread;
+
+    use super::*;
+
+    type Flags = (Queue<Arc<AtomicBool>>, AtomicBool);
+
+    /// What a gate does with its queue: one pod, which takes any number.
+    fn release((queue, ready): &Flags) {
+        let give = |waiter: Arc<AtomicBool>, ()| {
+            waiter.store(true, Ordering::Release);
+            Ok(())
+        };
+        queue.serve(|| ready.load(Ordering::Acquire).then_some(()), give);
+    }
+
+    /// A request and a pod that come at the same moment meet, whoever is first.
+    #[test]
+    fn queue_nobody_waits_for_a_pod_that_is_there() {
+        loom::model(|| {
+            let flags = Arc::new((Queue::default(), AtomicBool::new(false)));
+            let pod = {
+                let flags = Arc::clone(&flags);
+                thread::spawn(move || {
+                    flags.1.store(true, Ordering::Release);
+                    release(&flags);
+                })
+            };
+            let granted = Arc::new(AtomicBool::new(false));
+            let look = || flags.1.load(Ordering::Acquire).then_some(());
+            let passed = match flags.0.enter(None, 1, look, Arc::clone(&granted)) {
+                Entered::Pass(()) => true,
+                Entered::Wait { .. } => {
+                    release(&flags);
+                    false
+                }
+                other => panic!("{other:?}"),
+            };
+            pod.join().unwrap();
+            assert!(passed || granted.load(Ordering::Acquire));
+        });
+    }
+
+    /// Somebody looks after everybody who waits: one that rests has seen the newcomer, or the newcomer is told.
+    #[test]
+    fn queue_nobody_waits_unattended() {
+        loom::model(|| {
+            let flags: Arc<Flags> = Arc::new((Queue::default(), AtomicBool::new(false)));
+            let waiter = || Arc::new(AtomicBool::new(false));
+            let Entered::Wait { order, wake: true } = flags.0.enter(None, 9, || None::<()>, waiter()) else { panic!() };
+            let attended = {
+                let flags = Arc::clone(&flags);
+                thread::spawn(move || !flags.0.rest())
+            };
+            flags.0.leave(order);
+            let Entered::Wait { wake, .. } = flags.0.enter(None, 9, || None::<()>, waiter()) else { panic!() };
+            assert_ne!(attended.join().unwrap(), wake);
+        });
+    }
+}

@@ -1,0 +1,62 @@
+use http::{Request, Response};
+use prometheus_client::registry::Registry;
+use tower::service_fn;
+
+use super::*;
+use crate::args::Limits;
+use crate::function::{Function, Key, Spec};
+use crate::path::body::ResponseBody;
+use crate::pods::Pod;
+use crate::server::Peer;
+use crate::world::eventually;
+
+async fn call(function: &Arc<Function>) -> Call {
+    let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+    Call {
+        parts,
+        body: None,
+        host: http::HeaderValue::from_static("hello.shop"),
+        upgrade: None,
+        peer: Peer::test().await,
+        arrived: Instant::now(),
+        caller_deadline: None,
+        function: Arc::clone(function),
+        counted: None,
+    }
+}
+
+#[tokio::test]
+async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
+    let limits = Limits { max_held: 1.try_into().unwrap(), namespace_share_percent: 100, ..Limits::default() };
+    let (places, metrics) = (Places::new(&limits), Metrics::new(&mut Registry::default()));
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+
+    let (came, mut comings) = tokio::sync::mpsc::channel(1);
+    let (open, pod_goes) = (Arc::clone(&places), Arc::clone(&pod));
+    let inner = service_fn(move |Sending { call, grant }| {
+        let (came, open, pod) = (came.clone(), Arc::clone(&open), Arc::clone(&pod_goes));
+        async move {
+            drop(grant);
+            // The only place is free, as this request has left it: somebody else takes it.
+            let Ok(other) = open.take(&call.function.key.namespace, 1) else {
+                return Ok(Answer::warm(Response::new(ResponseBody::empty())));
+            };
+            pod.cast_doubt();
+            came.send(other).await.unwrap();
+            Err(Trouble::Unsent(Box::new(call)))
+        }
+    });
+    let (waker, _api) = Waker::test(&metrics);
+    let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let answer = tokio::spawn(hold.call(call(&function).await));
+    eventually(|| function.gate.held() == 1).await;
+    pod.prove_ready(Instant::now());
+    function.release();
+    let _other = comings.recv().await.unwrap();
+    eventually(|| function.gate.held() == 1 || answer.is_finished()).await;
+    pod.prove_ready(Instant::now());
+    function.release();
+    assert!(answer.await.unwrap().is_ok());
+}

@@ -1,0 +1,189 @@
+//! Ends an exchange when its time is up, whatever the caller does.
+//!
+//! hyper asks a response's body for more only after the caller has taken what there was, so a body cannot keep its own
+//! time. It is kept beside what serves the exchange: the connection for HTTP/1, which carries one exchange at a time, and
+//! the stream's task for HTTP/2. At the deadline that future is dropped, with the body and all that the body holds on to.
+//! A dropped HTTP/1 connection is closed; a dropped stream is reset by h2, which then discards what it had buffered.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+tokio::task_local! {
+    /// The exchange of the future that is being polled.
+    static CURRENT: Arc<Mutex<Exchange>>;
+}
+
+/// The last exchange that set a deadline.
+#[derive(Clone, Copy, Debug, Default)]
+struct Exchange {
+    deadline: Option<Instant>,
+    open: bool,
+}
+
+impl Exchange {
+    /// When to give up, if ever. `stalled` is when a caller that takes nothing now is given up: within an exchange it may
+    /// take its time, up to the deadline. What the caller has not taken after the exchange's end is no longer anybody's,
+    /// but pins the connection, and whatever request comes behind it.
+    fn limit(self, stalled: impl Fn() -> Option<Instant>) -> Option<Instant> {
+        if self.open {
+            self.deadline
+        } else {
+            stalled().map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)))
+        }
+    }
+}
+
+fn lock(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
+    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The deadline of an exchange; it holds until this is dropped.
+#[derive(Debug)]
+pub struct Deadline(Arc<Mutex<Exchange>>);
+
+impl Deadline {
+    /// For the exchange that the present task serves. `None` where no connection is served.
+    pub fn set(at: Instant) -> Option<Self> {
+        let exchange = CURRENT.try_with(Arc::clone).ok()?;
+        *lock(&exchange) = Exchange { deadline: Some(at), open: true };
+        Some(Self(exchange))
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        lock(&self.0).open = false;
+    }
+}
+
+/// Serves to the end, or drops `serving` when its exchange's deadline passes; `None` then. So it does at `stalled()`, while
+/// that says something and no exchange is open.
+///
+/// One timer for however many exchanges: it is moved for an earlier deadline only, and wakes for nothing once in a while.
+pub(super) async fn watched<F: Future>(serving: F, stalled: impl Fn() -> Option<Instant>) -> Option<F::Output> {
+    let exchange = Arc::<Mutex<Exchange>>::default();
+    let mut timer = pin!(sleep(Duration::MAX));
+    let mut late = |cx: &mut Context<'_>| {
+        loop {
+            let limit = lock(&exchange).limit(&stalled);
+            let Some(at) = limit else { return Poll::Pending };
+            if at <= Instant::now() {
+                return Poll::Ready(());
+            }
+            if at < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(at);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    };
+    let mut serving = pin!(CURRENT.scope(Arc::clone(&exchange), serving));
+    poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Ready(served) => Poll::Ready(Some(served)),
+        // After it, so that a deadline it has just set is seen.
+        Poll::Pending => late(cx).map(|()| None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_ends_at_its_deadline_with_all_it_holds() {
+        let began = Instant::now();
+        let held = Arc::new(());
+        let holds = Arc::clone(&held);
+        let serving = async move {
+            let _deadline = Deadline::set(began + SECOND).unwrap();
+            pending::<()>().await;
+            drop(holds);
+        };
+        assert_eq!(watched(serving, || None).await, None);
+        assert_eq!((began.elapsed(), Arc::strong_count(&held)), (SECOND, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_exchange_has_its_own() {
+        let began = Instant::now();
+        let serving = async {
+            let first = Deadline::set(began + 5 * SECOND);
+            sleep(SECOND).await;
+            drop(first);
+            // Between two exchanges there is none.
+            sleep(10 * SECOND).await;
+            let second = Deadline::set(began + 20 * SECOND);
+            sleep(SECOND).await;
+            drop(second);
+            // An earlier one than the timer is set for.
+            let _third = Deadline::set(began + 13 * SECOND);
+            pending::<()>().await;
+        };
+        assert_eq!(watched(serving, || None).await, None);
+        assert_eq!(began.elapsed(), 13 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_future_that_is_always_busy_ends_too() {
+        let began = Instant::now();
+        let serving = async {
+            let _deadline = Deadline::set(began + SECOND);
+            loop {
+                // Uses up the task's budget, so that no timer may say that it has passed.
+                tokio::task::consume_budget().await;
+                tokio::time::advance(Duration::from_millis(1)).await;
+            }
+        };
+        assert_eq!(watched(serving, || None).await, None::<()>);
+        assert!(began.elapsed() >= SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_may_stall_within_an_exchange_only() {
+        let began = Instant::now();
+        let stalled = Cell::new(None);
+        let serving = async {
+            let exchange = Deadline::set(began + 10 * SECOND);
+            stalled.set(Some(began + SECOND));
+            sleep(5 * SECOND).await;
+            drop(exchange);
+            pending::<()>().await;
+        };
+        assert_eq!(watched(serving, || stalled.get()).await, None);
+        assert_eq!(began.elapsed(), 10 * SECOND, "what is left may be taken until the deadline");
+    }
+
+    #[tokio::test]
+    async fn limits() {
+        let now = Instant::now();
+        let (early, late) = (Some(now), Some(now + SECOND));
+        for (deadline, open, stalled, limit) in [
+            (None, false, None, None),
+            (None, false, early, early),
+            (early, true, None, early),
+            (late, true, early, late),
+            (early, false, None, None),
+            (early, false, late, late),
+            (late, false, early, late),
+        ] {
+            assert_eq!(Exchange { deadline, open }.limit(|| stalled), limit, "{deadline:?} {open} {stalled:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn elsewhere_there_is_no_exchange() {
+        assert!(Deadline::set(Instant::now()).is_none());
+    }
+}

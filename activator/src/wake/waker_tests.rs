@@ -1,0 +1,87 @@
+//! One waker against an API server that is a script, on a clock that moves by itself.
+
+use http::{Request, Response};
+use kube::client::Body;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower_test::mock::{self, Handle};
+
+use super::*;
+use crate::function::{Key, Spec, Workload};
+use crate::hold::{Entry, Ticket};
+use crate::pods::Pod;
+use crate::routes::Table;
+
+type Api = Handle<Request<Body>, Response<Body>>;
+
+impl Waker {
+    /// With an index of its own, and what it asks of the API server.
+    pub(crate) fn test(metrics: &Arc<Metrics>) -> (Self, Api) {
+        let (service, api) = mock::pair();
+        let domains = crds::route::Domains { external: "localhost".into(), cluster: "cluster.local".into() };
+        let beacon = Arc::new(Beacon::default());
+        let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
+        (Self::new(Client::new(service, "default"), Duration::from_secs(10), metrics, &index, &beacon), api)
+    }
+}
+
+/// A function at zero for which one request waits, and its waker at work.
+fn waking() -> (Arc<Function>, Ticket, Api) {
+    let (waker, api) = Waker::test(&Metrics::new(&mut Registry::default()));
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
+    function.workload.store(Some(Arc::new(Workload { name: "r1".into(), replicas: 0, version: Some(1) })));
+    let Entry::Wait { ticket, wake: Some(watch) } = function.enter(None) else { panic!("it did not wait") };
+    waker.start(watch);
+    (function, ticket, api)
+}
+
+async fn answer(api: &mut Api, code: u16, body: Value) {
+    let (_, respond) = api.next_request().await.unwrap();
+    let body = Body::from(body.to_string().into_bytes());
+    respond.send_response(Response::builder().status(code).body(body).unwrap());
+}
+
+fn refused(code: u16) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": "Conflict", "code": code})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_repeated_at_once_and_then_ever_less_often() {
+    let (_function, _ticket, mut api) = waking();
+    let began = Instant::now();
+    let mut after = Vec::new();
+    for _ in 0..8 {
+        answer(&mut api, 409, refused(409)).await;
+        after.push(u64::try_from(began.elapsed().as_millis()).unwrap());
+    }
+    let pauses: Vec<_> = after.windows(2).map(|two| two[1] - two[0]).collect();
+    // To the nearest 10: the clock moves in whole milliseconds.
+    let pauses: Vec<_> = pauses.iter().map(|pause| pause / 10 * 10).collect();
+    assert_eq!(pauses, [0, 50, 100, 200, 400, 800, 1000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_nobody_announced_is_handed_on() {
+    let (function, mut ticket, mut api) = waking();
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": "2"}, "spec": {"replicas": 1}});
+    answer(&mut api, 200, scale).await;
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    pod.prove_ready(Instant::now());
+    let grant = timeout(2 * TICK, ticket.granted()).await.unwrap().unwrap();
+    assert_eq!(&*grant.taken.pod().uid, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn drained_pods_that_cannot_be_taken_back_are_waited_for() {
+    let (function, mut ticket, mut api) = waking();
+    let pod = Pod::test("a", "r1");
+    pod.prove_ready(Instant::now());
+    pod.slots.drain();
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    // The index knows nothing of the function. The waker goes on, and lets others go on.
+    answer(&mut api, 503, refused(503)).await;
+    assert!(timeout(Duration::from_secs(1), ticket.granted()).await.is_err());
+    pod.slots.restore();
+    assert!(timeout(Duration::from_secs(1), ticket.granted()).await.unwrap().is_ok());
+}
