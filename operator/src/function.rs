@@ -4,6 +4,7 @@ pub mod apply;
 pub mod backoff;
 pub mod clock;
 pub mod controller;
+pub mod degraded;
 pub mod lazy;
 pub mod plan;
 pub mod resolve;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use apply::Stop;
+use degraded::Degraded;
 use rollout::{Rollout, View};
 use starts::Starts;
 use status::Report;
@@ -76,8 +78,9 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
         Ok(applied) => {
             let wanted = valid.revision.as_str();
             let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };
-            let again = [starts.again, patience].into_iter().flatten().min();
-            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
+            let (degraded, told) = degraded(cx, &valid);
+            let again = [starts.again, patience, told].into_iter().flatten().min();
+            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted, degraded: &degraded };
             tell(cx, &function, &before, report, Pass::Done(again)).await
         }
         // The next pass is the new Function's, if there is one; the watch starts it.
@@ -117,6 +120,16 @@ fn decide(
     }
     view.waited = cx.clock.waited(&valid.uid, &valid.revision, starts.wanted.ready, now);
     (rollout::decide(&view), Some(patience.saturating_sub(view.waited).max(Duration::from_millis(100))))
+}
+
+/// What is not as it should be; also how long that is to be told if nothing changes.
+fn degraded(cx: &Context, valid: &Valid) -> (Vec<Degraded>, Option<Duration>) {
+    // The store's own: of what was written a moment ago, nobody looks at the managers.
+    let deployments = cx.stores.deployments.of(&valid.key);
+    let foreign = cx.foreign.look(valid, &deployments, Timestamp::now());
+    let told = foreign.as_ref().map(|(_, left)| *left);
+    let schedules = degraded::schedules(&valid.function.spec.scaling.schedules);
+    (schedules.into_iter().chain(foreign.map(|(degraded, _)| degraded)).collect(), told)
 }
 
 /// Writes the status that follows, if it is another one.

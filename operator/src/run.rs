@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use runtime::{admin, client};
 use tokio::{task::JoinSet, time::timeout};
@@ -80,6 +81,7 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
         leadership: leadership.clone(),
         handle: handle.clone(),
         metrics: scaling_metrics,
+        wall: Box::new(Timestamp::now),
     });
     let queues = vec![stores.subscribe(), handle.changed()];
     let cx = Arc::new(Context {
@@ -94,6 +96,7 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
         memory: Default::default(),
         recent: Default::default(),
         clock: Default::default(),
+        foreign: Default::default(),
         lazy: Default::default(),
         backoff: Default::default(),
         futile: Default::default(),

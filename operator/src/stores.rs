@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 pub use grouped::Grouped;
 #[cfg(test)]
 pub(crate) use prune::deployment as fold;
-pub use prune::{metadata as prune, unfold};
+pub use prune::{foreign_scaler, metadata as prune, unfold};
 pub use queue::Queue;
 
 use follow::Follow;

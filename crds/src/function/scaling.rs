@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Schedule;
+
 /// How many replicas run, and when none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -37,6 +39,11 @@ pub struct Scaling {
     /// Seconds for which fewer replicas must have been enough before any stops. Default 0. Range 0 to 3600.
     #[schemars(range(min = 0, max = 3600))]
     pub scale_down_delay_seconds: i32,
+    /// Windows of time in which more than minReplicas run without any load, in mode Auto. At most 16 items; empty (the
+    /// default) = none.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
 }
 
 impl Default for Scaling {
@@ -51,6 +58,7 @@ impl Default for Scaling {
             target_utilization_percent: 70,
             window_seconds: 60,
             scale_down_delay_seconds: 0,
+            schedules: Vec::new(),
         }
     }
 }

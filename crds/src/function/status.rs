@@ -11,7 +11,7 @@ pub struct FunctionStatus {
     /// Generation of the spec that this status speaks of. Default -1: not looked at yet.
     #[serde(default = "crate::trigger::not_observed")]
     pub observed_generation: i64,
-    /// Conditions, one a type: Ready, SourceValid, WorkloadAvailable, Addressable, Active; Reconciling and Stalled only while true.
+    /// Conditions, one a type: Ready, SourceValid, WorkloadAvailable, Addressable, Active; Degraded, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,

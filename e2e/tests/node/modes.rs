@@ -10,6 +10,7 @@ use e2e::{
     scene::{PATIENCE, Scene, scene, tell, until},
 };
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use serde_json::{Value, json};
 
@@ -203,5 +204,74 @@ fn an_hpa_that_targets_the_function_sizes_it() {
         scene.kubectl(&["patch", "hpa/scaled", "--type=merge", "-p", bounds], "")?;
         scene.function_when("scaled", "at the HPA's most", at(2)).await?;
         running(&scene, "scaled", 2).await
+    });
+}
+
+fn degraded(function: &crds::Function) -> Option<(String, String)> {
+    let conditions = function.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    condition::find(conditions, ConditionType::Degraded).map(|c| (c.reason.clone(), c.message.clone()))
+}
+
+/// It fights over the number, which is why it is told of: who wins at the end is not the point.
+#[test]
+fn an_hpa_that_targets_the_deployment_is_told_of() {
+    scene("foreign", |scene| async move {
+        let function = scene.function("owned", json!({"scaling": {"minReplicas": 1, "windowSeconds": 6}})).await?;
+        running(&scene, "owned", 1).await?;
+        ensure!(degraded(&function).is_none(), "degraded before there was an HPA: {:?}", degraded(&function));
+        let revision = function.status.unwrap_or_default().revision;
+        scene
+            .create(json!({
+                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "foreign"},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision},
+                    "minReplicas": 3, "maxReplicas": 4,
+                    "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}],
+                },
+            }))
+            .await?;
+        let told = |f: &crds::Function| degraded(f).is_some_and(|(reason, _)| reason == Reason::ForeignScaler.as_str());
+        let function = scene.function_when("owned", "told to have a foreign scaler", told).await?;
+        let (_, message) = degraded(&function).unwrap_or_default();
+        for word in ["HorizontalPodAutoscaler", &revision, "Function owned", "spec.scaling.mode: Manual"] {
+            ensure!(message.contains(word), "{word:?} is not in: {message}");
+        }
+        let events = scene.kubectl(&["describe", "function/owned"], "")?;
+        ensure!(events.contains("ForeignScaler"), "{events}");
+        ensure!(scene.get("owned", "/").await?.status == 200, "the function does not answer");
+        Ok(())
+    });
+}
+
+/// The window begins at the next full minute but one, so that the function is set up by then.
+#[test]
+fn a_schedule_keeps_a_function_warm_for_its_window_and_a_wrong_one_is_told() {
+    scene("schedule", |scene| async move {
+        let now = Timestamp::now().as_second();
+        let begins = (now / 60 + if now % 60 < 40 { 1 } else { 2 }) * 60;
+        let minute = begins / 60 % 60;
+        let schedules = json!([
+            {"cron": format!("{minute} * * * *"), "timeZone": "Europe/Berlin", "durationSeconds": 60, "minReplicas": 2},
+            {"cron": "0 8 * * *", "timeZone": "Europe/Nowhere", "durationSeconds": 60, "minReplicas": 1},
+        ]);
+        let function = scene.function("warm", json!({"scaling": {"windowSeconds": 6, "schedules": schedules}})).await?;
+        let (reason, message) = degraded(&function).context("the wrong schedule is not told")?;
+        ensure!(reason == Reason::InvalidSchedule.as_str() && message.contains("schedules[1]"), "{reason}: {message}");
+        ensure!(message.contains("Europe/Nowhere"), "{message}");
+        ensure!(scene.pods("warm").await?.is_empty(), "pods before the window");
+        until("the pods of the window", 2 * PATIENCE, async || {
+            let pods = scene.pods("warm").await?;
+            Ok((pods.len() == 2).then_some(()))
+        })
+        .await?;
+        let late = Timestamp::now().as_second() - begins;
+        tell(format_args!("a window's pods exist {late} s after its begin"));
+        ensure!(late >= 0, "{} s too early", -late);
+        running(&scene, "warm", 2).await?;
+        ensure!(scene.get("warm", "/").await?.header("rouse-cold-start") == Some("false"), "no warm answer");
+        scene.at_zero("warm").await?;
+        let early = begins + 60 - Timestamp::now().as_second();
+        ensure!(early <= 0, "at zero {early} s before the end of the window");
+        Ok(())
     });
 }

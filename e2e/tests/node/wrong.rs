@@ -62,6 +62,14 @@ pub(crate) const FUNCTIONS: &[Wrong] = &[
         &["targetUtilizationPercent", "less than or equal to 100"],
     ),
     (r#"{"spec":{"scaling":{"windowSeconds":5}}}"#, &["spec.scaling.windowSeconds", "greater than or equal to 6"]),
+    (
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","durationSeconds":59,"minReplicas":1}]}}}"#,
+        &["spec.scaling.schedules[0].durationSeconds", "greater than or equal to 60"],
+    ),
+    (
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","durationSeconds":60}]}}}"#,
+        &["spec.scaling.schedules[0].minReplicas", "Required value"],
+    ),
     (r#"{"spec":{"timeouts":{"requestSeconds":0}}}"#, &["spec.timeouts.requestSeconds", "greater than or equal to 1"]),
     (
         r#"{"spec":{"timeouts":{"coldStartSeconds":3601}}}"#,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crds::{
     Function,
-    function::{Metric, Scaling},
+    function::{Metric, Scaling, Schedule},
     labels, revision,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -80,12 +80,13 @@ pub struct View {
 impl View {
     /// Reads the Function's state from the stores. `None`: it does not exist, or is being deleted, and then nothing is
     /// decided about it. `verdict`: of a revision (UID of the Function, name); `ready`: whether any activator has one of
-    /// the pods (UIDs) for ready.
+    /// the pods (UIDs) for ready; `scheduled`: replicas that schedules ask for now.
     pub fn read(
         stores: &Stores,
         key: &Key,
         verdict: impl Fn(&str, &str) -> Option<Verdict>,
         ready: impl Fn(&BTreeSet<String>) -> bool,
+        scheduled: impl FnOnce(&[Schedule]) -> i32,
     ) -> Option<Self> {
         let function = stores.function(key).filter(|function| function.metadata.deletion_timestamp.is_none())?;
         let uid = function.uid()?;
@@ -103,7 +104,10 @@ impl View {
             revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
         }
         let scaling = &function.spec.scaling;
-        Some(Self { key: key.clone(), uid, fixed: scaling.fixed(), settings: settings(scaling), revisions })
+        let fixed = scaling.fixed();
+        let min = scaling.min_replicas.max(scheduled(if fixed.is_none() { &scaling.schedules } else { &[] }));
+        let settings = Settings { min, ..settings(scaling) };
+        Some(Self { key: key.clone(), uid, fixed, settings, revisions })
     }
 
     /// Replicas that run without any request.
@@ -197,7 +201,6 @@ fn settings(scaling: &Scaling) -> Settings {
         utilization_percent: f64::from(scaling.target_utilization_percent),
         stable_window: seconds(scaling.window_seconds),
         scale_down_delay: seconds(scaling.scale_down_delay_seconds),
-        min: scaling.min_replicas,
         max: scaling.max_replicas,
         ..Settings::default()
     }

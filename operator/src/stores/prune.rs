@@ -1,6 +1,7 @@
 //! What is thrown away of an object before it is kept: idle functions are many and must be small.
 
-use crds::labels;
+use crds::{labels, names};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, PodTemplateSpec},
@@ -12,6 +13,12 @@ use serde_json::Value;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation under which a kept Deployment has its pod template as JSON. It exists in this process only.
 const FOLDED: &str = "rouse.dev/folded-template";
+/// Annotation under which a kept Deployment has the last foreign write of its replicas: time and field manager. It exists
+/// in this process only.
+const FOREIGN: &str = "rouse.dev/foreign-scaler";
+/// Who of us writes `replicas`.
+const OURS: &[&str] =
+    &[names::CREATE_MANAGER, names::OPERATOR_MANAGER, names::ACTIVATOR_MANAGER, names::AUTOSCALER_MANAGER];
 
 /// Without managed fields and kubectl's copy.
 pub fn metadata<K: Resource>(object: &mut K) {
@@ -20,9 +27,14 @@ pub fn metadata<K: Resource>(object: &mut K) {
 }
 
 /// A Deployment with its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when
-/// the Function is looked at.
+/// the Function is looked at. Of its managed fields only this is kept: who else wrote its replicas.
 pub(crate) fn deployment(deployment: &mut Deployment) {
+    let foreign = foreign(deployment);
     metadata(deployment);
+    deployment.annotations_mut().remove(FOREIGN);
+    if let Some((manager, at)) = foreign {
+        deployment.annotations_mut().insert(FOREIGN.to_owned(), format!("{at} {manager}"));
+    }
     let Some(spec) = deployment.spec.as_mut() else { return };
     if let Ok(text) = serde_json::to_string(&spec.template) {
         spec.template = PodTemplateSpec::default();
@@ -30,11 +42,34 @@ pub(crate) fn deployment(deployment: &mut Deployment) {
     }
 }
 
+/// Who of those that are not Rouse owns `spec.replicas`, and when it wrote last. An HPA or `kubectl scale` has an entry of
+/// its own for the scale subresource, `kubectl edit` one for the object: the field is what counts.
+fn foreign(deployment: &Deployment) -> Option<(String, Timestamp)> {
+    let entries = deployment.metadata.managed_fields.iter().flatten();
+    let foreign = entries.filter_map(|entry| {
+        let manager = entry.manager.clone().filter(|manager| !OURS.contains(&manager.as_str()))?;
+        let owns = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas").is_some();
+        owns.then_some((manager, entry.time.as_ref()?.0))
+    });
+    foreign.max_by_key(|(_, at)| *at)
+}
+
+/// The last foreign write of the replicas of a kept Deployment: field manager and time. It shows until one of us writes
+/// another number.
+pub fn foreign_scaler(deployment: &Deployment) -> Option<(&str, Timestamp)> {
+    let (at, manager) = deployment.annotations().get(FOREIGN)?.split_once(' ')?;
+    Some((manager, at.parse().ok()?))
+}
+
 /// The whole of a Deployment as JSON, whether its template is folded up or not.
 pub fn unfold(deployment: &Deployment) -> serde_json::Result<Value> {
     let mut whole = serde_json::to_value(deployment)?;
     let annotations = whole.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
-    if let Some(Value::String(text)) = annotations.and_then(|annotations| annotations.remove(FOLDED)) {
+    let template = annotations.and_then(|annotations| {
+        annotations.remove(FOREIGN);
+        annotations.remove(FOLDED)
+    });
+    if let Some(Value::String(text)) = template {
         whole["spec"]["template"] = serde_json::from_str(&text)?;
     }
     Ok(whole)
@@ -64,5 +99,43 @@ mod tests {
         deployment(&mut kept);
         assert!(kept.spec.as_ref().unwrap().template.spec.is_none());
         assert_eq!(unfold(&kept).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_foreign_write_of_replicas_is_kept_and_nobody_elses() {
+        let entry = |manager: &str, subresource: Option<&str>, fields: Value, time: &str| {
+            json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time,
+                "fieldsType": "FieldsV1", "fieldsV1": fields})
+        };
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        let kept = |entries: Vec<Value>| {
+            let annotations = json!({"kept": "1", FOREIGN: "2026-01-01T00:00:00Z forged"});
+            let mut object: Deployment = serde_json::from_value(json!({
+                "metadata": {"name": "a", "annotations": annotations, "managedFields": entries},
+                "spec": {"selector": {}, "template": {}},
+            }))
+            .unwrap();
+            deployment(&mut object);
+            assert_eq!(object.metadata.managed_fields, None);
+            assert_eq!(
+                unfold(&object).unwrap()["metadata"]["annotations"],
+                json!({"kept": "1"}),
+                "in this process only"
+            );
+            foreign_scaler(&object).map(|(manager, at)| (manager.to_owned(), at.to_string()))
+        };
+        let (early, late) = ("2026-11-21T10:00:00Z", "2026-11-21T10:00:15Z");
+        for ours in OURS {
+            assert_eq!(kept(vec![entry(ours, Some("scale"), replicas.clone(), early)]), None, "{ours}");
+        }
+        // What the Deployment controller itself writes.
+        let status = entry("kube-controller-manager", Some("status"), json!({"f:status": {"f:replicas": {}}}), late);
+        let revision = entry("kube-controller-manager", None, json!({"f:metadata": {"f:annotations": {}}}), late);
+        assert_eq!(kept(vec![status.clone(), revision]), None);
+        let hpa = entry("kube-controller-manager", Some("scale"), replicas.clone(), early);
+        let found = |manager: &str, at: &str| Some((manager.to_owned(), at.to_owned()));
+        assert_eq!(kept(vec![status, hpa.clone()]), found("kube-controller-manager", early));
+        let edit = entry("an editor", None, json!({"f:spec": {"f:replicas": {}, "f:paused": {}}}), late);
+        assert_eq!(kept(vec![hpa, edit]), found("an editor", late));
     }
 }

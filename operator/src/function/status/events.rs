@@ -30,10 +30,11 @@ pub(super) fn of(before: &FunctionStatus, after: &FunctionStatus) -> Vec<Note> {
         }
     }
     notes.extend(start(before, after).map(|(warning, reason, action, text)| note(warning, reason, action, text)));
-    if let Some(stalled) = condition::find(&after.conditions, ConditionType::Stalled) {
-        let same = |c: &&Condition| c.reason == stalled.reason && c.message == stalled.message;
-        if condition::find(&before.conditions, ConditionType::Stalled).filter(same).is_none() {
-            notes.push(note(true, &stalled.reason, "Stall", stalled.message.clone()));
+    for (kind, action) in [(ConditionType::Stalled, "Stall"), (ConditionType::Degraded, "Scale")] {
+        let Some(wrong) = condition::find(&after.conditions, kind) else { continue };
+        let same = |c: &&Condition| c.reason == wrong.reason && c.message == wrong.message;
+        if condition::find(&before.conditions, kind).filter(same).is_none() {
+            notes.push(note(true, &wrong.reason, action, wrong.message.clone()));
         }
     }
     notes

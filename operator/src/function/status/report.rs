@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use crate::function::{
     apply::{Applied, Stop},
+    degraded::Degraded,
     rollout::Rollout,
     starts::Started,
     validate::Invalid,
@@ -28,6 +29,8 @@ pub enum Report<'a> {
         rollout: &'a Rollout,
         /// The wanted revision.
         wanted: &'a str,
+        /// What is not as it should be although requests are served.
+        degraded: &'a [Degraded],
     },
 }
 
@@ -45,9 +48,10 @@ pub fn report(
     match report {
         Report::Invalid(invalid) => out.invalid(invalid),
         Report::Stopped(stop) => out.stopped(stop),
-        Report::Applied { applied, serving, rollout, wanted } => {
+        Report::Applied { applied, serving, rollout, wanted, degraded } => {
             out.status.url = url;
             out.applied(function, before, applied, serving, rollout, wanted);
+            out.degraded(degraded);
         }
     }
     out.status
@@ -156,6 +160,13 @@ impl Writer<'_> {
             None => self.set(ConditionType::Ready, true, Reason::Ready, "Requests are served."),
         }
         self.rollout(before, applied, rollout, wanted);
+    }
+
+    /// All of it in one condition, under the first reason.
+    fn degraded(&mut self, degraded: &[Degraded]) {
+        let Some(first) = degraded.first() else { return self.clear(ConditionType::Degraded) };
+        let texts: Vec<&str> = degraded.iter().map(|one| one.message.as_str()).collect();
+        self.set(ConditionType::Degraded, true, first.reason, texts.join(" "));
     }
 
     /// The two conditions that are there only while true. A condition that stays is never taken out and put in again:
