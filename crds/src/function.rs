@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use mount::{EmptyDirMount, Mount, NamedMount};
 pub use pod::{ImagePullPolicy, PodOptions};
 pub use resources::Resources;
-pub use scaling::{CONCURRENCY_TARGET, Metric, Mode, Queue, REQUESTS_PER_SECOND_TARGET, Readiness, Scaling, Timeouts};
+pub use scaling::{
+    CONCURRENCY_TARGET, Idle, Metric, Mode, Queue, REQUESTS_PER_SECOND_TARGET, Readiness, Scaling, Timeouts,
+};
 pub use schedule::Schedule;
 pub use status::FunctionStatus;
 

@@ -32,10 +32,13 @@ pub struct Scaling {
     /// Percent of the target at which another replica is wanted. Default 70. Range 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub target_utilization_percent: i32,
-    /// Seconds over which the load is averaged, and without a request after which the last replica stops. Default 60.
-    /// Range 6 to 3600.
+    /// Seconds over which the load is averaged, and without a request after which the last replica stops (but see idle).
+    /// Default 60. Range 6 to 3600.
     #[schemars(range(min = 6, max = 3600))]
     pub window_seconds: i32,
+    /// How long nobody must have called before the last replica stops. Fixed: windowSeconds. Adaptive: as learnt from this
+    /// function's own pauses, 132 to 3600 seconds, and windowSeconds until enough of them are known. Default Fixed.
+    pub idle: Idle,
     /// Seconds for which fewer replicas must have been enough before any stops. Default 0. Range 0 to 3600.
     #[schemars(range(min = 0, max = 3600))]
     pub scale_down_delay_seconds: i32,
@@ -57,6 +60,7 @@ impl Default for Scaling {
             target: None,
             target_utilization_percent: 70,
             window_seconds: 60,
+            idle: Idle::Fixed,
             scale_down_delay_seconds: 0,
             schedules: Vec::new(),
         }
@@ -129,6 +133,16 @@ pub enum Mode {
     Manual,
     /// Nobody: there are none, and requests are refused.
     Paused,
+}
+
+/// What decides how long the last replica waits for another request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Idle {
+    /// `windowSeconds`.
+    #[default]
+    Fixed,
+    /// How long the function was idle so far, each time.
+    Adaptive,
 }
 
 /// What the load of a function is measured in.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crds::{
     Function,
-    function::{Metric, Scaling, Schedule},
+    function::{Idle, Metric, Scaling, Schedule},
     labels, revision,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -71,6 +71,8 @@ pub struct View {
     pub uid: String,
     /// So many replicas whatever the load is: what was set by hand, 0 while paused. `None`: the load decides.
     pub fixed: Option<i32>,
+    /// The idle window is learnt.
+    pub adaptive: bool,
     /// What the spec says of its size.
     pub settings: Settings,
     /// Its revisions, in order of their names.
@@ -107,7 +109,8 @@ impl View {
         let fixed = scaling.fixed();
         let min = scaling.min_replicas.max(scheduled(if fixed.is_none() { &scaling.schedules } else { &[] }));
         let settings = Settings { min, ..settings(scaling) };
-        Some(Self { key: key.clone(), uid, fixed, settings, revisions })
+        let adaptive = scaling.idle == Idle::Adaptive;
+        Some(Self { key: key.clone(), uid, fixed, adaptive, settings, revisions })
     }
 
     /// Replicas that run without any request.

@@ -46,7 +46,8 @@ impl Bench {
             leaving: BTreeSet::new(),
         };
         let key = ObjectRef::new("f").within("shop");
-        let view = View { key, uid: "uf".to_owned(), fixed: None, settings, revisions: vec![revision] };
+        let view =
+            View { key, uid: "uf".to_owned(), fixed: None, adaptive: false, settings, revisions: vec![revision] };
         let now = Instant::now() + Duration::from_secs(100_000);
         let none = vec![0; activators];
         Self {
@@ -219,6 +220,48 @@ fn back_in_auto_it_begins_at_the_number_that_it_finds() {
     assert_eq!(bench.view.revisions[0].replicas, 8, "not before a whole window has been seen");
     bench.seconds(120);
     assert_eq!(bench.view.revisions[0].replicas, 1);
+}
+
+/// A call of a second every five minutes, with a fixed window of one minute.
+#[test]
+fn a_function_that_wants_it_is_kept_for_as_long_as_its_own_pauses_last() {
+    let mut bench = Bench::new(1, 1);
+    bench.view.adaptive = true;
+    let call = |bench: &mut Bench| {
+        bench.become_(1);
+        bench.load(&[1], &[0]);
+        bench.seconds(1);
+        bench.load(&[0], &[0]);
+    };
+    for _ in 0..12 {
+        call(&mut bench);
+        bench.seconds(299);
+    }
+    call(&mut bench);
+    // The pauses lie in the bin that ends after six minutes; a tenth more is 396 s.
+    bench.seconds(395);
+    assert_eq!(bench.view.revisions[0].replicas, 1);
+    bench.seconds(1);
+    assert_eq!(bench.view.revisions[0].replicas, 0);
+    // As soon as it is not wanted any more, nothing is remembered.
+    call(&mut bench);
+    bench.view.adaptive = false;
+    bench.seconds(60);
+    assert_eq!(bench.view.revisions[0].replicas, 0);
+    assert!(bench.judge.adaptive.is_none());
+}
+
+#[test]
+fn what_is_learnt_stays_within_the_bounds_of_a_window() {
+    let settings = Settings { stable_window: WINDOW, ..Settings::default() };
+    let after = |minutes: u64| {
+        let mut adaptive = Adaptive::default();
+        (0..20).for_each(|_| adaptive.count(Duration::from_secs(60 * minutes)));
+        learnt(&adaptive, &settings)
+    };
+    assert_eq!(after(60), LONGEST_WINDOW, "learnt: 67 minutes");
+    assert_eq!(after(1), Duration::from_secs(132));
+    assert_eq!(after(600), WINDOW, "nothing is learnt from what is beyond an hour");
 }
 
 #[test]

@@ -33,7 +33,14 @@ fn view(min: i32, revisions: Vec<Revision>) -> View {
         max: 10,
         ..Settings::default()
     };
-    View { key: ObjectRef::new("f").within("shop"), uid: "uf".to_owned(), fixed: None, settings, revisions }
+    View {
+        key: ObjectRef::new("f").within("shop"),
+        uid: "uf".to_owned(),
+        fixed: None,
+        adaptive: false,
+        settings,
+        revisions,
+    }
 }
 
 struct Bench {
