@@ -1,5 +1,5 @@
-//! Proves pods ready: one task a pod, from its first address to its end. It asks until the pod answers, and again when a
-//! request could not reach it.
+//! Proves pods ready: one task a pod, from its first sight to its end. Once the pod has an address it asks until the pod
+//! answers, and again when a request could not reach it or its address changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::function::Function;
 use crate::index::Probe;
 use crate::link::Beacon;
 use crate::pods::{Pod, Target};
+use crate::pool::Pool;
 
 /// A TCP connection within a cluster takes well under a millisecond; a SYN that is lost is not waited for.
 const CONNECT: Duration = Duration::from_millis(250);
@@ -54,8 +55,7 @@ impl Prober {
 
     async fn run(&self, pod: &Pod, function: &Arc<Function>) {
         loop {
-            if !pod.is_ready() {
-                self.prove(pod, function).await;
+            if !pod.is_ready() && self.prove(pod, function).await {
                 function.release();
                 function.gate.changed.notify_one();
                 self.beacon.urge();
@@ -65,25 +65,32 @@ impl Prober {
         }
     }
 
-    /// Asks until the pod answers. Attempts begin every [`pause`] and overlap; the first success counts.
-    async fn prove(&self, pod: &Pod, function: &Arc<Function>) {
-        let began = Instant::now();
+    /// Asks until the pod answers, or has no address: then false, and there is reason for doubt once it has another.
+    /// Attempts begin every [`pause`] and overlap; the first success counts.
+    async fn prove(&self, pod: &Pod, function: &Arc<Function>) -> bool {
+        let mut began = Instant::now();
         let mut attempts = FuturesUnordered::new();
         let mut next = began;
         loop {
             tokio::select! {
                 biased;
-                Some((target, passed)) = attempts.next() => {
+                Some((pool, passed)) = attempts.next() => {
                     // An address that changed meanwhile proves nothing of the new one.
-                    if passed && pod.pool().is_some_and(|pool| pool.target() == target) {
-                        pod.prove_ready(Instant::now());
-                        return;
+                    if passed && pod.prove(&pool, Instant::now()) {
+                        return true;
                     }
                 }
+                () = pod.doubt.notified() => {
+                    // Another address: a start from the beginning.
+                    attempts.clear();
+                    began = Instant::now();
+                    next = began;
+                }
                 () = sleep_until(next) => {
-                    if attempts.len() < OVERLAP && let Some(pool) = pod.pool() {
+                    let Some(pool) = pod.pool() else { return false };
+                    if attempts.len() < OVERLAP {
                         let path = Arc::clone(&function.spec.load().readiness);
-                        attempts.push(self.attempt(pool.target(), path, &function.key.name));
+                        attempts.push(self.attempt(pool, path, &function.key.name));
                     }
                     let now = Instant::now();
                     next = now + pause(now - began);
@@ -92,14 +99,15 @@ impl Prober {
         }
     }
 
-    async fn attempt(&self, target: Target, path: Arc<str>, host: &str) -> (Target, bool) {
-        let Ok(_permit) = self.attempts.acquire().await else { return (target, false) };
+    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str) -> (Arc<Pool>, bool) {
+        let Ok(_permit) = self.attempts.acquire().await else { return (pool, false) };
+        let target = pool.target();
         let passed = if path.is_empty() {
             matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
         } else {
             matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
         };
-        (target, passed)
+        (pool, passed)
     }
 }
 

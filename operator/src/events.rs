@@ -1,9 +1,9 @@
-//! Kubernetes Events about Functions: what a user reads in `kubectl describe`. Best effort: never waited for, at most 20
-//! a second, and the same thing again only raises the count of the Event that is there.
+//! Kubernetes Events about Functions and Triggers: what a user reads in `kubectl describe`. Best effort: never waited for, at most 20
+//! a second, and the same thing again only raises the count of the Event that is there. What a term could not tell before
+//! its end is not told after it.
 
 use std::time::Duration;
 
-use crds::Function;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource,
@@ -12,7 +12,10 @@ use kube::{
 use tokio::{sync::mpsc, time};
 use tracing::debug;
 
-use crate::metrics::{ApiWrite, Metrics};
+use crate::{
+    leadership::Leadership,
+    metrics::{ApiWrite, Metrics},
+};
 
 /// Events that may wait; more are thrown away and counted.
 const WAITING: usize = 256;
@@ -23,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Longest note that the API takes, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// Something worth telling the user of a Function.
+/// Something worth telling the user of a Function or a Trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Whether it is bad news.
@@ -47,17 +50,22 @@ pub struct Events {
 
 impl Events {
     /// The sender, and the task that writes what is sent until every sender is gone.
-    pub fn new(client: Client, instance: &str, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn new(
+        client: Client,
+        instance: &str,
+        leadership: Leadership,
+        metrics: Metrics,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(WAITING);
         let reporter = Reporter { controller: "rouse-operator".to_owned(), instance: Some(instance.to_owned()) };
-        let write = write(receiver, Recorder::new(client, reporter), metrics.clone());
+        let write = write(receiver, Recorder::new(client, reporter), leadership, metrics.clone());
         (Self { sender, metrics }, write)
     }
 
     /// Sends a note on its way. Never waits.
-    pub fn publish(&self, function: &Function, note: Note) {
+    pub fn publish(&self, object: &impl Resource<DynamicType = ()>, note: Note) {
         // Without the version: the same note about a later state of the object is the same note.
-        let about = ObjectReference { resource_version: None, ..function.object_ref(&()) };
+        let about = ObjectReference { resource_version: None, ..object.object_ref(&()) };
         let secondary = note.revision.map(|revision| ObjectReference {
             api_version: Some("apps/v1".to_owned()),
             kind: Some("Deployment".to_owned()),
@@ -87,8 +95,17 @@ fn cut(mut text: String) -> String {
     text
 }
 
-async fn write(mut receiver: mpsc::Receiver<(ObjectReference, Event)>, recorder: Recorder, metrics: Metrics) {
+async fn write(
+    mut receiver: mpsc::Receiver<(ObjectReference, Event)>,
+    recorder: Recorder,
+    leadership: Leadership,
+    metrics: Metrics,
+) {
     while let Some((about, event)) = receiver.recv().await {
+        if leadership.good_for(DEADLINE).is_none() {
+            metrics.events_dropped.inc();
+            continue;
+        }
         match time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
             Ok(Ok(())) => metrics.wrote(ApiWrite::Event),
             Ok(Err(error)) => debug!(%error, reason = event.reason, "An Event could not be written."),
@@ -102,16 +119,46 @@ async fn write(mut receiver: mpsc::Receiver<(ObjectReference, Event)>, recorder:
 mod tests {
     use std::sync::Arc;
 
+    use crds::Function;
     use serde_json::json;
+    use tokio::{sync::watch, time::Instant};
 
     use super::*;
-    use crate::testing::{api, fixtures};
+    use crate::{
+        leadership::Term,
+        testing::{api, fixtures},
+    };
+
+    /// A term that is long enough for a write, or just not.
+    fn term(long: bool) -> Leadership {
+        let least = DEADLINE + Duration::from_secs(1);
+        let valid_until = Instant::now() + if long { least * 10 } else { least - Duration::from_millis(1) };
+        Leadership::fixed(watch::channel(Some(Term { epoch: 1, valid_until })).1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_written_when_the_term_may_end_before() {
+        let server = Arc::new(api::Api::default());
+        let metrics = Metrics::default();
+        let client = Client::new(api::service(&server), "default");
+        let (events, write) = Events::new(client, "operator-0", term(false), metrics.clone());
+        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
+        let text = "It is over.".to_owned();
+        events.publish(
+            &function,
+            Note { warning: true, reason: "Test".to_owned(), action: "Test", text, revision: None },
+        );
+        drop(events);
+        write.await;
+        assert_eq!(server.log(), Vec::<String>::new());
+        assert_eq!(metrics.events_dropped.get(), 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_again_raises_a_count() {
         let server = Arc::new(api::Api::default());
         let client = Client::new(api::service(&server), "default");
-        let (events, write) = Events::new(client, "operator-0", Metrics::default());
+        let (events, write) = Events::new(client, "operator-0", term(true), Metrics::default());
         let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
         let note = |revision: &str| Note {
             warning: false,
@@ -134,7 +181,7 @@ mod tests {
     async fn too_many_are_thrown_away_and_counted() {
         let metrics = Metrics::default();
         let client = Client::new(api::service(&Arc::default()), "default");
-        let (events, _write) = Events::new(client, "operator-0", metrics.clone());
+        let (events, _write) = Events::new(client, "operator-0", term(true), metrics.clone());
         let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
         for n in 0..WAITING + 3 {
             let text = n.to_string();

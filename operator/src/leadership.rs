@@ -6,6 +6,7 @@
 
 mod lease;
 mod observe;
+mod owner;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +37,8 @@ pub struct Settings {
     pub namespace: String,
     /// Name of this pod, for people who look at the Lease.
     pub pod: String,
-    /// How long a lease holds that is not renewed: the longest time without a leader after one dies. At least 6 s.
+    /// How long a lease holds that is not renewed: the longest time without a leader after one dies. At least
+    /// [`SHORTEST`].
     pub duration: Duration,
 }
 
@@ -63,13 +65,14 @@ pub fn start(client: Client, settings: Settings, stop: CancellationToken) -> (Le
     let run = Uuid::new_v4().simple().to_string();
     let identity = format!("{}_{run}", settings.pod);
     let candidate = lease::Candidate { identity: identity.clone(), field_manager: format!("{}-{run}", names::LEASE) };
-    let (client, seen) = observe::client(client, &settings.namespace, &identity);
+    let (observed, seen) = observe::client(client.clone(), &settings.namespace, &identity);
     let (says, holds) = watch::channel(false);
     let (publish, terms) = watch::channel(None);
     let duration = settings.duration;
     let task = tokio::spawn(async move {
         tokio::select! {
-            () = lease::contend(client, &settings, &candidate, &says, &stop) => {}
+            () = lease::contend(observed, &settings, &candidate, &says, &stop) => {}
+            () = owner::keep(client, &settings.namespace, holds.clone()) => {}
             () = follow(holds, seen, duration, &publish) => {}
         }
         publish.send_replace(None);

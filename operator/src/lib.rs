@@ -12,6 +12,7 @@ pub mod recent;
 pub mod run;
 pub mod scaling;
 pub mod settings;
+pub mod status;
 pub mod stores;
 pub mod trigger;
 

@@ -68,7 +68,7 @@ pub struct Metrics {
     passes: Family<PassLabels, Counter>,
     seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
     writes: Family<WriteLabels, Counter>,
-    /// Events about objects that were thrown away because too many waited.
+    /// Events about objects that were thrown away: too many waited, or the term ended first.
     pub events_dropped: Counter,
 }
 
@@ -93,7 +93,11 @@ impl Metrics {
         registry.register_with_unit("rouse_operator_reconcile", "Length of a pass", Unit::Seconds, seconds);
         registry.register("rouse_operator_writes", "Writes to the API server", self.writes.clone());
         let dropped = self.events_dropped.clone();
-        registry.register("rouse_operator_events_dropped", "Events thrown away because too many waited", dropped);
+        registry.register(
+            "rouse_operator_events_dropped",
+            "Events thrown away: too many waited, or the term ended first",
+            dropped,
+        );
         registry.register_collector(Box::new(States { functions: Arc::new(functions) }));
     }
 

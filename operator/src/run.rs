@@ -55,8 +55,6 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     }
     readiness.set(true);
 
-    let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, metrics.clone());
-    tasks.spawn(write_events);
     // The lease is released last, after the work under it has ended.
     let release = CancellationToken::new();
     let election = leadership::Settings {
@@ -65,6 +63,8 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
         duration: args.lease,
     };
     let (leadership, election) = leadership::start(clients.call.clone(), election, release.clone());
+    let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, leadership.clone(), metrics.clone());
+    tasks.spawn(write_events);
     let handle = scaling::Handle::default();
     let verdicts = Verdicts::default();
     let scaling = Arc::new(scaling::Context {

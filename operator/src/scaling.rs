@@ -21,6 +21,7 @@ pub mod schedule;
 pub mod starts;
 mod tell;
 pub mod view;
+pub mod waiting;
 pub mod write;
 
 #[cfg(test)]

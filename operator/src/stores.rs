@@ -28,9 +28,7 @@ use kube::{
 use tokio::task::JoinSet;
 
 pub use grouped::Grouped;
-#[cfg(test)]
-pub(crate) use prune::deployment as fold;
-pub use prune::{foreign_scaler, metadata as prune, unfold};
+pub use prune::{Prune, foreign_scaler, unfold};
 pub use queue::Queue;
 
 use follow::Follow;
@@ -45,7 +43,7 @@ pub struct Stores {
     pub functions: Store<Function>,
     /// All Triggers.
     pub triggers: Store<Trigger>,
-    /// Deployments of Functions; the pod template is folded up, see [`unfold`].
+    /// Deployments of Functions; the pod template is folded up, see [`unfold`], all but its grace period.
     pub deployments: Grouped<Deployment>,
     /// Pods of Functions, without their spec.
     pub pods: Grouped<Pod>,
@@ -93,7 +91,7 @@ impl Stores {
 
         let (functions, writer) = store();
         let told = subscribers.clone();
-        let follow = Follow::new(writer, prune::metadata, move |function: &Function| {
+        let follow = Follow::new(writer, move |function: &Function| {
             told.touched(&ObjectRef::from_obj(function));
             told.triggers_touched();
         });
@@ -101,29 +99,29 @@ impl Stores {
 
         let (triggers, writer) = store();
         let told = subscribers.clone();
-        let follow = Follow::new(writer, prune::metadata, move |_: &Trigger| told.triggers_touched());
+        let follow = Follow::new(writer, move |_: &Trigger| told.triggers_touched());
         tasks.spawn(follow.guarded(Api::all(client.clone()), watcher::Config::default()));
 
         let (deployments, writer) = store();
         let deployments = Grouped::new(deployments);
-        let follow = Follow::new(writer, prune::deployment, child_of(&subscribers)).grouped(&deployments);
+        let follow = Follow::new(writer, child_of(&subscribers)).grouped(&deployments);
         tasks.spawn(follow.plain(Api::all(client.clone()), ours.clone()));
 
         let (pods, writer) = store();
         let pods = Grouped::new(pods);
-        let follow = Follow::new(writer, prune::pod, child_of(&subscribers)).grouped(&pods);
+        let follow = Follow::new(writer, child_of(&subscribers)).grouped(&pods);
         tasks.spawn(follow.plain(Api::all(client.clone()), ours.clone()));
 
         let (services, writer) = store();
-        let follow = Follow::new(writer, prune::metadata, child_of(&subscribers));
+        let follow = Follow::new(writer, child_of(&subscribers));
         tasks.spawn(follow.plain(Api::all(client.clone()), ours.clone()));
 
         let (service_accounts, writer) = store();
-        let follow = Follow::new(writer, prune::metadata, child_of(&subscribers));
+        let follow = Follow::new(writer, child_of(&subscribers));
         tasks.spawn(follow.plain(Api::all(client.clone()), ours));
 
         let (activator_pods, writer) = store();
-        let follow = Follow::new(writer, prune::pod, |_: &Pod| {});
+        let follow = Follow::new(writer, |_: &Pod| {});
         tasks.spawn(follow.plain(Api::namespaced(client.clone(), namespace), activators));
 
         Self {

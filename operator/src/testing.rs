@@ -12,6 +12,7 @@ use std::{
 
 use clap::Parser;
 use crds::{Function, Trigger, labels};
+use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, Service, ServiceAccount},
@@ -37,7 +38,7 @@ use crate::{
     leadership::{Leadership, Term},
     metrics::Metrics,
     settings::Settings,
-    stores::{Grouped, Stores, Subscribers, fold},
+    stores::{Grouped, Prune, Stores, Subscribers},
 };
 use api::Api;
 
@@ -59,7 +60,7 @@ struct Kept<K: Resource<DynamicType = ()> + Clone + 'static> {
     groups: Option<Grouped<K>>,
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K> {
+impl<K: Prune + Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K> {
     fn new() -> Self {
         let (store, mut writer) = store();
         writer.apply_watcher_event(&Event::Init);
@@ -79,7 +80,8 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static> Kept<K>
             self.groups.iter().for_each(|groups| groups.note(&object, false));
             self.writer.apply_watcher_event(&Event::Delete(K::clone(&object)));
         }
-        for object in objects {
+        for mut object in objects {
+            object.prune();
             self.groups.iter().for_each(|groups| groups.note(&object, true));
             self.writer.apply_watcher_event(&Event::Apply(object));
         }
@@ -97,8 +99,8 @@ pub(crate) struct World {
     pods: Kept<Pod>,
     services: Kept<Service>,
     service_accounts: Kept<ServiceAccount>,
-    // Dropping it would end the term.
-    _term: watch::Sender<Option<Term>>,
+    term: watch::Sender<Option<Term>>,
+    write_events: Option<BoxFuture<'static, ()>>,
 }
 
 impl World {
@@ -126,12 +128,11 @@ impl World {
             activators: Kept::<Pod>::new().store,
             subscribers: Subscribers::default(),
         };
-        let term = Term { epoch: 1, valid_until: Instant::now() + Duration::from_secs(1_000_000) };
-        let (sender, terms) = watch::channel(Some(term));
+        let (term, terms) = watch::channel(None);
         let metrics = Metrics::default();
-        // Events go nowhere: they are no part of what a pass must do.
-        let (events, write) = Events::new(client.clone(), "operator-0", metrics.clone());
-        drop(write);
+        let leadership = Leadership::fixed(terms);
+        let (events, write_events) = Events::new(client.clone(), "operator-0", leadership.clone(), metrics.clone());
+        let write_events = Some(write_events.boxed());
         let probes = Arc::new(Probes(Mutex::new(Some(HashMap::new()))));
         let cx = Arc::new(Context {
             client,
@@ -141,7 +142,7 @@ impl World {
             ready: Arc::clone(&probes) as Arc<dyn ReadyPods>,
             events,
             metrics,
-            leadership: Leadership::fixed(terms),
+            leadership,
             memory: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
@@ -150,16 +151,38 @@ impl World {
             backoff: Default::default(),
             futile: Default::default(),
         });
-        Self { api, cx, probes, functions, triggers, deployments, pods, services, service_accounts, _term: sender }
+        let world = Self {
+            api,
+            cx,
+            probes,
+            functions,
+            triggers,
+            deployments,
+            pods,
+            services,
+            service_accounts,
+            term,
+            write_events,
+        };
+        world.leads_for(Duration::from_secs(1_000_000));
+        world
+    }
+
+    /// The term is good for so long.
+    pub(crate) fn leads_for(&self, long: Duration) {
+        self.term.send_replace(Some(Term { epoch: 1, valid_until: Instant::now() + long }));
+    }
+
+    /// Writes Events from now on. They are no part of what a pass must do, so in most tests they only wait.
+    pub(crate) fn write_events(&mut self) {
+        self.write_events.take().map(tokio::spawn);
     }
 
     /// Lets the watches catch up with the API server.
     pub(crate) fn sync(&mut self) {
         self.functions.fill(self.api.all("functions"));
         self.triggers.fill(self.api.all("triggers"));
-        let mut deployments = labelled(self.api.all("deployments"));
-        deployments.iter_mut().for_each(fold);
-        self.deployments.fill(deployments);
+        self.deployments.fill(labelled(self.api.all("deployments")));
         self.pods.fill(labelled(self.api.all("pods")));
         self.services.fill(labelled(self.api.all("services")));
         self.service_accounts.fill(labelled(self.api.all("serviceaccounts")));

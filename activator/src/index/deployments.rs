@@ -8,8 +8,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use kube::core::ObjectMeta;
 
-use super::Index;
 use super::entry::DeploymentRecord;
+use super::{Index, Inner};
 use crate::function::{Key, Workload};
 
 impl Index {
@@ -23,7 +23,12 @@ impl Index {
         let workload = Arc::new(Workload { name: name.into(), replicas, version });
         let record = DeploymentRecord { workload, refused: runtime::failure::of_deployment(object) };
         let mut inner = self.lock();
-        inner.deployments.insert(Key::new(&namespace, name), uid.as_str().into());
+        let key = Key::new(&namespace, name);
+        if inner.deployments.get(&key).is_some_and(|owner| **owner != **uid) {
+            // Made anew for another Function of the name, between two looks.
+            inner.deployment_gone(&key);
+        }
+        inner.deployments.insert(key, uid.as_str().into());
         let entry = inner.entry(uid);
         entry.deployments.insert(name.into(), record);
         entry.refresh();
@@ -32,27 +37,27 @@ impl Index {
     /// A Deployment is gone.
     pub fn deployment_gone(&self, meta: &ObjectMeta) {
         let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
-        self.remove(&Key::new(namespace, name));
+        self.lock().deployment_gone(&Key::new(namespace, name));
     }
 
     /// These are all the Deployments there are, by `NAMESPACE/NAME`.
     pub fn deployments_are(&self, names: &HashSet<String>) {
-        let gone: Vec<Key> = {
-            let inner = self.lock();
-            inner.deployments.keys().filter(|key| !names.contains(&key.to_string())).cloned().collect()
-        };
+        let mut inner = self.lock();
+        let gone: Vec<Key> =
+            inner.deployments.keys().filter(|key| !names.contains(&key.to_string())).cloned().collect();
         for key in gone {
-            self.remove(&key);
+            inner.deployment_gone(&key);
         }
     }
+}
 
-    fn remove(&self, key: &Key) {
-        let mut inner = self.lock();
-        let Some(uid) = inner.deployments.remove(key) else { return };
-        if let Some(entry) = inner.entries.get_mut(&uid) {
+impl Inner {
+    fn deployment_gone(&mut self, key: &Key) {
+        let Some(uid) = self.deployments.remove(key) else { return };
+        if let Some(entry) = self.entries.get_mut(&uid) {
             entry.deployments.remove(&key.name);
             entry.refresh();
         }
-        inner.tidy(&uid);
+        self.tidy(&uid);
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::function::starts::PodStart;
 use crate::function::{Function, Starts, Workload};
-use crate::pods::Pod;
+use crate::pods::{Pod, Target};
 
 /// What belongs to one Function, by its UID.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(super) struct PodRecord {
     pub(super) start: Start,
     /// Since when `start` is what it is.
     pub(super) since: Instant,
+    /// Where it says that it listens. Whether it has that address depends on who else shows it.
+    pub(super) target: Option<Target>,
     /// Whether its probe runs.
     pub(super) probed: bool,
 }

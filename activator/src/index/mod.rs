@@ -2,6 +2,7 @@
 //! what it derives is published where the request path reads it without a lock. It does no I/O and knows no time but
 //! what it is told.
 
+mod addresses;
 mod deployments;
 mod drains;
 mod entry;
@@ -9,11 +10,11 @@ mod functions;
 mod pods;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::route::{Claim, TriggerKey};
 
+use addresses::Addresses;
 pub use drains::Ack;
 use entry::Entry;
 
@@ -25,7 +26,7 @@ use crate::routes::Table;
 /// A pod whose readiness is to be proved.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// The pod; it has an address.
+    /// The pod, with or without an address.
     pub pod: Arc<Pod>,
     /// Its function.
     pub function: Arc<Function>,
@@ -45,8 +46,7 @@ struct Inner {
     claims: BTreeMap<TriggerKey, Claim>,
     /// By the Function's UID. Deployments, pods and orders may come before their Function.
     entries: HashMap<Arc<str>, Entry>,
-    /// Which pod has an IP, and which function's it is.
-    addresses: HashMap<IpAddr, (Arc<str>, Arc<str>)>,
+    addresses: Addresses,
     /// The function of a pod.
     owners: HashMap<Arc<str>, Arc<str>>,
     /// The function of a Deployment, by namespace and name.
@@ -104,5 +104,7 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+mod located;
 #[cfg(test)]
 mod tests;

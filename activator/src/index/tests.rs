@@ -12,12 +12,12 @@ use crate::link::Beacon;
 use crate::pods::Pod;
 use crate::routes::Table;
 
-fn index() -> Index {
+pub(super) fn index() -> Index {
     let domains = Domains { external: "localhost".into(), cluster: "cluster.local".into() };
     Index::new(Arc::new(Table::new(domains)), Arc::new(Beacon::default()))
 }
 
-fn function(index: &Index, uid: &str, revision: &str) -> Vec<Probe> {
+pub(super) fn function(index: &Index, uid: &str, revision: &str) -> Vec<Probe> {
     let object = json!({
         "apiVersion": "rouse.dev/v1alpha1", "kind": "Function",
         "metadata": {"namespace": "shop", "name": "hello", "uid": uid},
@@ -26,7 +26,7 @@ fn function(index: &Index, uid: &str, revision: &str) -> Vec<Probe> {
     index.function_applied(&serde_json::from_value(object).unwrap()).1
 }
 
-fn labels(function_uid: &str, revision: &str) -> Value {
+pub(super) fn labels(function_uid: &str, revision: &str) -> Value {
     json!({"rouse.dev/function": "hello", "rouse.dev/revision": revision, "rouse.dev/function-uid": function_uid})
 }
 
@@ -40,11 +40,11 @@ fn pod(index: &Index, uid: &str, revision: &str, ip: Option<&str>, created: u32)
     index.pod_applied(&serde_json::from_value(object).unwrap(), Instant::now())
 }
 
-fn find(index: &Index, uid: &str) -> Arc<Pod> {
+pub(super) fn find(index: &Index, uid: &str) -> Arc<Pod> {
     index.pods().into_iter().find(|pod| *pod.uid == *uid).unwrap()
 }
 
-fn serving(index: &Index) -> Vec<String> {
+pub(super) fn serving(index: &Index) -> Vec<String> {
     let functions = index.functions();
     functions[0].serving.load().iter().map(|pod| pod.uid.to_string()).collect()
 }
@@ -68,7 +68,7 @@ async fn only_pods_of_the_serving_revision_serve() {
     assert_eq!(serving(&index), ["a", "b"]);
     function(&index, "f", "r2");
     assert_eq!(serving(&index), ["c"]);
-    index.pod_gone("c");
+    index.pod_gone("c", Instant::now());
     assert!(serving(&index).is_empty());
 }
 
@@ -96,35 +96,6 @@ async fn a_function_made_anew_is_another_one() {
     let old = serde_json::from_value(json!({"namespace": "shop", "name": "hello", "uid": "f0"})).unwrap();
     assert!(!index.function_gone(&old), "a late word on the earlier one");
     assert_eq!(index.functions().len(), 1);
-}
-
-#[tokio::test]
-async fn an_address_belongs_to_the_newest_pod() {
-    let index = index();
-    function(&index, "f", "r1");
-    pod(&index, "old", "r1", Some("10.0.0.1"), 1);
-    let old = find(&index, "old");
-    old.prove_ready(Instant::now());
-    pod(&index, "new", "r1", Some("10.0.0.1"), 2);
-    assert!(!old.is_ready());
-    assert_eq!(serving(&index), ["new"]);
-    pod(&index, "old", "r1", Some("10.0.0.1"), 1);
-    assert_eq!(serving(&index), ["new"], "a late word of the old one");
-    // An older pod whose first word comes late does not get it either.
-    pod(&index, "older", "r1", Some("10.0.0.1"), 0);
-    assert_eq!(serving(&index), ["new"]);
-}
-
-#[tokio::test]
-async fn a_changed_address_has_to_be_proved_anew() {
-    let index = index();
-    function(&index, "f", "r1");
-    pod(&index, "a", "r1", Some("10.0.0.1"), 1);
-    let a = find(&index, "a");
-    a.prove_ready(Instant::now());
-    pod(&index, "a", "r1", Some("10.0.0.2"), 1);
-    assert!(!a.is_ready());
-    assert_eq!(a.pool().unwrap().target().address, "10.0.0.2:9000".parse().unwrap());
 }
 
 #[tokio::test]
@@ -171,6 +142,20 @@ async fn an_acknowledgement_counts_after_the_flags() {
 }
 
 #[tokio::test]
+async fn a_deployment_made_anew_for_another_function_of_the_name_leaves_nothing_behind() {
+    let index = index();
+    for uid in ["f0", "f"] {
+        // No word of its deletion in between.
+        let deployment = json!({"metadata": {"namespace": "shop", "name": "r1", "labels": labels(uid, "r1")},
+            "spec": {"replicas": 0, "selector": {}, "template": {}}});
+        index.deployment_applied(&serde_json::from_value(deployment).unwrap());
+    }
+    assert_eq!(index.lock().entries.keys().map(|uid| &**uid).collect::<Vec<_>>(), ["f"]);
+    index.deployments_are(&HashSet::new());
+    assert!(index.lock().entries.is_empty());
+}
+
+#[tokio::test]
 async fn a_new_list_ends_what_it_does_not_name() {
     let index = index();
     function(&index, "f", "r1");
@@ -181,11 +166,11 @@ async fn a_new_list_ends_what_it_does_not_name() {
     index.deployment_applied(&serde_json::from_value(deployment).unwrap());
     assert_eq!(index.functions()[0].workload.load().as_ref().unwrap().replicas, 2);
 
-    index.pods_are(&HashSet::from(["b".to_owned()]));
+    index.pods_are(&HashSet::from(["b".to_owned()]), Instant::now());
     assert_eq!(serving(&index), ["b"]);
     index.deployments_are(&HashSet::new());
     assert!(index.functions()[0].workload.load().is_none());
     assert!(index.functions_are(&HashSet::new()));
-    index.pods_are(&HashSet::new());
+    index.pods_are(&HashSet::new(), Instant::now());
     assert!(index.functions().is_empty() && index.lock().entries.is_empty() && index.lock().addresses.is_empty());
 }

@@ -21,7 +21,7 @@ use super::{Beacon, Identity, session};
 use crate::index::Index;
 use crate::routes::Table;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A leader that passes on what it hears, and says what it is told to.
 struct Fake {

@@ -113,8 +113,12 @@ impl Shared {
         Ok(Answer::warm(incoming(response, held)))
     }
 
-    /// A pod that a request could not reach takes no further one before the probe has passed again.
+    /// A pod that a request could not reach takes no further one before the probe has passed again. One that has left its
+    /// address, which the index knows already, may be ready at another.
     fn doubt(&self, pod: &Pod, call: &Call, cause: &Refused) {
+        if matches!(cause, Refused::Closed) {
+            return;
+        }
         pod.cast_doubt();
         self.metrics.unreachable();
         debug!(function = %call.function.key, pod = %pod.name, %cause, "A pod could not be reached.");

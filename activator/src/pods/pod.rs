@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use crds::function::Protocol;
@@ -27,9 +27,9 @@ pub struct Target {
 pub struct Seen {
     /// It had a node.
     pub scheduled: Option<Instant>,
-    /// It had an IP.
+    /// It had the IP that it has.
     pub address: Option<Instant>,
-    /// The probe passed, for the first time since the container last started.
+    /// The probe passed there last.
     pub ready: Option<Instant>,
 }
 
@@ -53,7 +53,11 @@ pub struct Pod {
     /// Cancelled when the pod is being deleted or has ended.
     pub leaving: CancellationToken,
     ready: AtomicBool,
+    /// Whether the probe has ever passed, wherever.
+    proved: AtomicBool,
     pool: ArcSwapOption<Pool>,
+    /// Locked by whoever changes `ready` for the better or `pool` at all: a pod is never ready at an address that it has
+    /// lost. Read without the lock.
     seen: Mutex<Seen>,
 }
 
@@ -70,20 +74,29 @@ impl Pod {
             doubt: Notify::new(),
             leaving: CancellationToken::new(),
             ready: AtomicBool::new(false),
+            proved: AtomicBool::new(false),
             pool: ArcSwapOption::empty(),
             seen: Mutex::default(),
         })
     }
 
-    /// Whether the probe has passed and no request has found the contrary since.
+    /// Whether the probe has passed at the pod's address, and neither a request nor the index knows better since.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.leaving.is_cancelled()
+        self.ready.load(Ordering::Acquire)
     }
 
-    /// The probe passed.
-    pub fn prove_ready(&self, now: Instant) {
-        self.note(|seen| seen.ready = Some(now));
+    /// The probe passed at the address of `pool`. False, and without effect, if the pod has lost that address meanwhile,
+    /// even if it has an equal one again, or takes nothing new any more.
+    pub fn prove(&self, pool: &Arc<Pool>, now: Instant) -> bool {
+        let mut seen = self.lock();
+        let current = self.pool.load().as_ref().is_some_and(|own| Arc::ptr_eq(own, pool));
+        if !current || self.leaving.is_cancelled() {
+            return false;
+        }
+        seen.ready = Some(now);
+        self.proved.store(true, Ordering::Release);
         self.ready.store(true, Ordering::Release);
+        true
     }
 
     /// A request could not connect: not ready until the probe passes again.
@@ -93,35 +106,49 @@ impl Pod {
         }
     }
 
-    /// Whether the probe has ever passed.
+    /// Whether the probe has ever passed, at this address or an earlier one.
     pub fn was_ready(&self) -> bool {
-        self.seen().ready.is_some()
+        self.proved.load(Ordering::Acquire)
     }
 
-    /// Connections to the pod, once it has an address.
+    /// Connections to the pod, while it has an address.
     pub fn pool(&self) -> Option<Arc<Pool>> {
         self.pool.load_full()
     }
 
     /// Takes note of where the pod listens. A changed address (a new sandbox under the same UID) is a pod that is not
-    /// ready, with no connection left. True if it is new.
-    pub fn locate(&self, target: Target, now: Instant) -> bool {
-        if self.pool.load().as_ref().is_some_and(|pool| pool.target().address == target.address) {
-            return false;
+    /// ready, with no connection left, and its probe looks there. Without effect on a pod that leaves.
+    pub fn locate(&self, target: Target, now: Instant) {
+        let mut seen = self.lock();
+        let same = self.pool.load().as_ref().is_some_and(|pool| pool.target() == target);
+        if same || self.leaving.is_cancelled() {
+            return;
         }
-        self.ready.store(false, Ordering::Release);
-        self.note(|seen| {
-            seen.address = Some(now);
-            seen.ready = None;
-        });
-        if let Some(old) = self.pool.swap(Some(Arc::new(Pool::new(target)))) {
-            old.close();
-        }
-        true
+        *seen = Seen { address: Some(now), ready: None, ..*seen };
+        self.move_to(Some(target));
+        // A running probe goes on with the new address.
+        self.doubt.notify_one();
     }
 
-    /// The pod takes nothing new from now on: it is being deleted, has ended, or another pod has its IP.
+    /// The pod has no address: it shows none, or a newer pod shows the same. Not ready, with no connection left, until it
+    /// is located again.
+    pub fn displace(&self) {
+        let mut seen = self.lock();
+        *seen = Seen { address: None, ready: None, ..*seen };
+        self.move_to(None);
+    }
+
+    /// Under the lock of `seen`. Nobody who finds the pod ready finds a pool that is not open yet.
+    fn move_to(&self, target: Option<Target>) {
+        self.ready.store(false, Ordering::Release);
+        if let Some(old) = self.pool.swap(target.map(|target| Arc::new(Pool::new(target)))) {
+            old.close();
+        }
+    }
+
+    /// The pod takes nothing new for good: it is being deleted or has ended.
     pub fn leave(&self) {
+        let _seen = self.lock();
         self.leaving.cancel();
         self.ready.store(false, Ordering::Release);
         if let Some(pool) = self.pool.load().as_ref() {
@@ -131,12 +158,16 @@ impl Pod {
 
     /// When what was seen.
     pub fn seen(&self) -> Seen {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock()
     }
 
     /// Adds to what was seen.
     pub fn note(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,5 +176,11 @@ impl Pod {
     /// A pod of function `f-uid`, without address, not ready.
     pub fn test(uid: &str, revision: &str) -> Arc<Self> {
         Self::new(uid, uid, "f-uid", revision, false)
+    }
+
+    /// The probe passed, wherever: for tests that need no address.
+    pub fn prove_ready(&self, now: Instant) {
+        self.note(|seen| seen.ready = Some(now));
+        self.ready.store(true, Ordering::Release);
     }
 }

@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// A SYN that is lost is sent again by the kernel after a second; another attempt beside it costs a packet. Within a
 /// cluster an answer takes well under a millisecond.
@@ -32,6 +33,48 @@ pub enum Refused {
     /// The HTTP/2 connection another request was opening did not come about.
     #[error("{0}")]
     Shared(std::sync::Arc<Refused>),
+    /// The pool was closed: its pod takes nothing new, or has lost the address. Says nothing about what is there.
+    #[error("the pod has left its address")]
+    Closed,
+}
+
+/// The only way to a connection of a pool, until the pool is closed. From then on the address may be another pod's.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    address: SocketAddr,
+    closed: CancellationToken,
+}
+
+impl Connector {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, closed: CancellationToken::new() }
+    }
+
+    /// Connects and shakes hands. Ends at once when the pool is closed, and never gives a connection of a closed one.
+    ///
+    /// # Errors
+    /// [`Refused`], but not [`Refused::Shared`].
+    pub(super) async fn connect<S, F>(&self, handshake: impl FnOnce(TcpStream) -> F) -> Result<S, Refused>
+    where
+        F: Future<Output = hyper::Result<S>>,
+    {
+        let connected = async { Ok(handshake(open(self.address).await?).await?) };
+        let connected = self.closed.run_until_cancelled(connected).await;
+        self.check()?;
+        connected.unwrap_or(Err(Refused::Closed))
+    }
+
+    /// Asked before a request goes out on a connection that was there already, or that others wait for too.
+    ///
+    /// # Errors
+    /// [`Refused::Closed`].
+    pub(super) fn check(&self) -> Result<(), Refused> {
+        if self.closed.is_cancelled() { Err(Refused::Closed) } else { Ok(()) }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
 }
 
 /// Connects, with a further attempt every 100 ms beside the earlier ones. Gives up after 2 s, or when every attempt so far
@@ -39,7 +82,7 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused::Io`] or [`Refused::Timeout`].
-pub async fn open(address: SocketAddr) -> Result<TcpStream, Refused> {
+async fn open(address: SocketAddr) -> Result<TcpStream, Refused> {
     let stream = timeout(DEADLINE, overlapping(|| TcpStream::connect(address)))
         .await
         .map_err(|_| Refused::Timeout(DEADLINE))??;

@@ -1,6 +1,5 @@
 //! HTTP/1.1 to a pod: one request a connection at a time.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +7,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::idle::{Idle, Lease};
-use super::{Exchange, FRESH, Refused, SendError, connect};
+use super::{Connector, Exchange, FRESH, Lost, Refused};
 use crate::path::body::RequestBody;
 
 /// Longest age of an unused connection for a request that may be repeated. The sweep closes older ones anyway.
@@ -64,69 +64,52 @@ impl Connections {
     }
 }
 
-/// What became of one attempt on one connection.
-enum Attempt {
-    Answered(Exchange),
-    /// No byte went out.
-    Unsent(Request<RequestBody>, hyper::Error),
-    Broken(hyper::Error),
-}
-
 /// See [`super::Pool::send`].
 pub(super) async fn send(
     connections: &Arc<Connections>,
-    address: SocketAddr,
+    connector: &Connector,
     mut request: Request<RequestBody>,
     repeatable: bool,
-) -> Result<Exchange, SendError> {
+) -> Result<Exchange, Lost> {
     while let Some(sender) = connections.take(if repeatable { OLDEST } else { FRESH }) {
-        let copy = repeatable.then(|| copy(&request));
-        match attempt(connections, sender, request).await {
-            Attempt::Answered(exchange) => return Ok(exchange),
-            Attempt::Unsent(back, _) => request = back,
-            Attempt::Broken(error) => match copy {
-                // The pod closed the connection as the request was sent. It does no harm twice: a new connection.
-                Some(copy) => {
-                    request = copy;
-                    break;
-                }
-                None => return Err(SendError::Broken(error)),
-            },
+        match attempt(connections, sender, request, repeatable).await {
+            Err(Lost::Unsent(back, _)) => request = *back,
+            // The pod closed the connection as the request was sent. It does no harm twice: a new connection.
+            Err(Lost::Broken(_, Some(copy))) => {
+                request = *copy;
+                break;
+            }
+            done => return done,
         }
     }
-    let sender = match handshake(address).await {
-        Ok(sender) => sender,
-        Err(cause) => return Err(SendError::Unsent { request: Box::new(request), cause }),
-    };
-    match attempt(connections, sender, request).await {
-        Attempt::Answered(exchange) => Ok(exchange),
-        Attempt::Unsent(request, error) => {
-            Err(SendError::Unsent { request: Box::new(request), cause: Refused::Protocol(error) })
-        }
-        Attempt::Broken(error) => Err(SendError::Broken(error)),
+    match connector.connect(handshake).await {
+        Ok(sender) => attempt(connections, sender, request, repeatable).await,
+        Err(cause) => Err(Lost::Unsent(Box::new(request), cause)),
     }
 }
 
+/// One attempt on one connection.
 async fn attempt(
     connections: &Arc<Connections>,
     mut sender: SendRequest<RequestBody>,
     request: Request<RequestBody>,
-) -> Attempt {
+    repeatable: bool,
+) -> Result<Exchange, Lost> {
+    let copy = repeatable.then(|| Box::new(copy(&request)));
     let response: Response<Incoming> = match sender.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
-            return match error.take_message() {
-                Some(request) => Attempt::Unsent(request, error.into_error()),
-                None => Attempt::Broken(error.into_error()),
-            };
+            return Err(match error.take_message() {
+                Some(request) => Lost::Unsent(Box::new(request), Refused::Protocol(error.into_error())),
+                None => Lost::Broken(error.into_error(), copy),
+            });
         }
     };
     let lease = Lease { connections: Arc::clone(connections), sender };
-    Attempt::Answered(Exchange { response, lease: Some(lease) })
+    Ok(Exchange { response, lease: Some(lease) })
 }
 
-async fn handshake(address: SocketAddr) -> Result<SendRequest<RequestBody>, Refused> {
-    let stream = connect::open(address).await?;
+async fn handshake(stream: TcpStream) -> hyper::Result<SendRequest<RequestBody>> {
     let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await?;
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
     tokio::spawn(connection.with_upgrades());

@@ -1,7 +1,6 @@
 //! HTTP/2 to a pod: one connection carries every request.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +9,9 @@ use futures::future::{BoxFuture, Shared};
 use http::Request;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
 
-use super::{Exchange, Refused, SendError, connect};
+use super::{Connector, Exchange, Lost, Refused};
 use crate::path::body::RequestBody;
 
 /// A pod that vanished without a word is noticed after this and [`PING_TIMEOUT`].
@@ -31,13 +31,7 @@ type Opening = Shared<BoxFuture<'static, Result<Sender, Arc<Refused>>>>;
 /// The connection of one pod.
 #[derive(Default)]
 pub(super) struct Connections {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    opening: Option<Opening>,
-    closed: bool,
+    opening: Mutex<Option<Opening>>,
 }
 
 impl fmt::Debug for Connections {
@@ -48,44 +42,45 @@ impl fmt::Debug for Connections {
 
 impl Connections {
     /// The connection that is open, or is being opened, or a new one: however many ask, one is opened.
-    fn current(&self, address: SocketAddr) -> Opening {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn current(&self, connector: &Connector) -> Opening {
+        let mut current = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let usable = |opening: &Opening| match opening.peek() {
             None => true,
             Some(Ok(sender)) => !sender.is_closed(),
             Some(Err(_)) => false,
         };
-        match &state.opening {
+        match &*current {
             Some(opening) if usable(opening) => opening.clone(),
             _ => {
-                let opening = handshake(address).map(|opened| opened.map_err(Arc::new)).boxed().shared();
-                // A pool that was closed opens connections for the requests it still has, and keeps none.
-                state.opening = (!state.closed).then(|| opening.clone());
+                let connector = connector.clone();
+                let opening = async move { connector.connect(handshake).await.map_err(Arc::new) }.boxed().shared();
+                // It goes on when every request that waits for it has been given up: the next one would find it as it was
+                // then, in the middle of a connect that is long over.
+                tokio::spawn(opening.clone());
+                *current = Some(opening.clone());
                 opening
             }
         }
     }
 
     pub(super) fn close(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.closed = true;
-        state.opening = None;
+        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// See [`super::Pool::send`]. A stream that the pod refuses, or that is above its GOAWAY, was not looked at (RFC 9113,
     /// sections 6.8 and 8.7): it goes out again, if none of its body has been read.
     pub(super) async fn send(
         &self,
-        address: SocketAddr,
+        connector: &Connector,
         mut request: Request<RequestBody>,
-    ) -> Result<Exchange, SendError> {
+        repeatable: bool,
+    ) -> Result<Exchange, Lost> {
         let mut turned_away = 0;
         loop {
-            let mut sender = match self.current(address).await {
+            let opened = self.current(connector).await.map_err(Refused::Shared);
+            let mut sender = match opened.and_then(|sender| connector.check().map(|()| sender)) {
                 Ok(sender) => sender,
-                Err(cause) => {
-                    return Err(SendError::Unsent { request: Box::new(request), cause: Refused::Shared(cause) });
-                }
+                Err(cause) => return Err(Lost::Unsent(Box::new(request), cause)),
             };
             let spare = request.body_mut().share().map(|body| (request_head(&request), body));
             let mut error = match sender.try_send_request(request).await {
@@ -94,18 +89,20 @@ impl Connections {
             };
             let back = error.take_message();
             let error = error.into_error();
-            let unread = is_unread(&error);
-            request = match (back, spare) {
-                (Some(request), _) => request,
-                (None, Some((head, body))) if unread => match body.take_back() {
-                    Some(body) => head.map(|()| body),
-                    None => return Err(SendError::Broken(error)),
-                },
-                _ => return Err(SendError::Broken(error)),
+            request = match back {
+                Some(back) => back,
+                None => {
+                    let unread = is_unread(&error);
+                    let spare = spare.filter(|_| unread || repeatable);
+                    match spare.and_then(|(head, body)| body.take_back().map(|body| head.map(|()| body))) {
+                        Some(spare) if unread => spare,
+                        copy => return Err(Lost::Broken(error, copy.map(Box::new))),
+                    }
+                }
             };
             turned_away += 1;
             if turned_away == TURNED_AWAY {
-                return Err(SendError::Unsent { request: Box::new(request), cause: Refused::Protocol(error) });
+                return Err(Lost::Unsent(Box::new(request), Refused::Protocol(error)));
             }
         }
     }
@@ -133,8 +130,7 @@ fn request_head(request: &Request<RequestBody>) -> Request<()> {
     head
 }
 
-async fn handshake(address: SocketAddr) -> Result<Sender, Refused> {
-    let stream = connect::open(address).await?;
+async fn handshake(stream: TcpStream) -> hyper::Result<Sender> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)

@@ -1,5 +1,6 @@
-//! Connections to one pod. A pool belongs to a pod's UID and ends with it: no connection outlives the pod it was opened
-//! to, so an IP that another pod gets never receives a request meant for this one.
+//! Connections to one pod at one address. A pool belongs to a pod's UID and ends with it, or with the pod's loss of the
+//! address: a closed pool opens no connection and sends no request, not even one that holds the pool already, so an IP that
+//! another pod gets never receives a request meant for this one.
 
 mod connect;
 mod http1;
@@ -14,7 +15,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use thiserror::Error;
 
-pub use connect::{Refused, open};
+use connect::Connector;
+pub use connect::Refused;
 pub use idle::Lease;
 
 use crate::path::body::RequestBody;
@@ -27,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Why a request got no response.
 #[derive(Debug, Error)]
 pub enum SendError {
-    /// No byte of it reached the pod: it can go elsewhere.
+    /// No byte of it reached the pod, or the pool was closed and the request may be repeated: it can go elsewhere.
     #[error("the pod could not be reached: {cause}")]
     Unsent {
         /// The request, as it was.
@@ -35,9 +37,17 @@ pub enum SendError {
         /// Why.
         cause: Refused,
     },
-    /// It may have been received, and its body cannot be sent again.
+    /// It may have been received, and is not sent again.
     #[error("the exchange broke: {0}")]
     Broken(#[source] hyper::Error),
+}
+
+/// Why an attempt got no response, whatever has become of the pool.
+enum Lost {
+    /// No byte of it went out.
+    Unsent(Box<Request<RequestBody>>, Refused),
+    /// It may have been received. With a copy of a request that may be repeated.
+    Broken(hyper::Error, Option<Box<Request<RequestBody>>>),
 }
 
 /// A response, with the connection it comes on.
@@ -49,10 +59,11 @@ pub struct Exchange {
     pub lease: Option<Lease>,
 }
 
-/// The connections to one pod.
+/// The connections to one pod at one address.
 #[derive(Debug)]
 pub struct Pool {
     target: Target,
+    connector: Connector,
     http1: Arc<http1::Connections>,
     http2: http2::Connections,
 }
@@ -60,7 +71,8 @@ pub struct Pool {
 impl Pool {
     /// Without a connection.
     pub fn new(target: Target) -> Self {
-        Self { target, http1: Arc::default(), http2: http2::Connections::default() }
+        let connector = Connector::new(target.address);
+        Self { target, connector, http1: Arc::default(), http2: http2::Connections::default() }
     }
 
     /// Where it leads.
@@ -71,15 +83,22 @@ impl Pool {
     /// Sends a request and waits for the response's head, without a limit of its own. Connects before the body is polled.
     ///
     /// `repeatable`: losing it is harmless, as it is idempotent and has no body. Such a request may use an older
-    /// connection, and is sent once more on a new one if the old one breaks.
+    /// connection, and is sent once more on a new one if the old one breaks; if the pool was closed meanwhile, it comes
+    /// back as unsent instead.
     ///
     /// # Errors
-    /// [`SendError::Unsent`] with the request, or [`SendError::Broken`].
+    /// [`SendError::Unsent`] with the request, the cause [`Refused::Closed`] if the pool is closed by now, or
+    /// [`SendError::Broken`].
     pub async fn send(&self, request: Request<RequestBody>, repeatable: bool) -> Result<Exchange, SendError> {
-        match self.target.protocol {
-            Protocol::HTTP1 => http1::send(&self.http1, self.target.address, request, repeatable).await,
-            Protocol::H2C => self.http2.send(self.target.address, request).await,
-        }
+        let sent = match self.target.protocol {
+            Protocol::HTTP1 => http1::send(&self.http1, &self.connector, request, repeatable).await,
+            Protocol::H2C => self.http2.send(&self.connector, request, repeatable).await,
+        };
+        sent.map_err(|lost| match (lost, self.connector.check()) {
+            (Lost::Unsent(request, _) | Lost::Broken(_, Some(request)), Err(cause))
+            | (Lost::Unsent(request, cause), _) => SendError::Unsent { request, cause },
+            (Lost::Broken(error, _), _) => SendError::Broken(error),
+        })
     }
 
     /// Closes connections that have been unused for longer than `most`.
@@ -87,9 +106,14 @@ impl Pool {
         self.http1.sweep(most);
     }
 
-    /// Closes unused connections now and the others when they become so.
+    /// Closes unused connections now and the others when they become so; no request goes out any more. Exchanges that have
+    /// begun go on.
     pub fn close(&self) {
+        self.connector.close();
         self.http1.close();
         self.http2.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

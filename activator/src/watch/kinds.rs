@@ -122,10 +122,10 @@ impl Kind for Pods {
     }
 
     fn gone(&self, meta: &ObjectMeta) {
-        self.index.pod_gone(meta.uid.as_deref().unwrap_or_default());
+        self.index.pod_gone(meta.uid.as_deref().unwrap_or_default(), Instant::now());
     }
 
     fn complete(&self, identities: &HashSet<String>) {
-        self.index.pods_are(identities);
+        self.index.pods_are(identities, Instant::now());
     }
 }

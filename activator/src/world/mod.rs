@@ -1,6 +1,7 @@
 //! Tests of the whole data path: callers over TCP, pods that are servers in this process, and an API server that is a
 //! script and fails on whatever is not in it.
 
+mod addresses;
 mod bodies;
 mod cold;
 mod deadlines;
@@ -28,7 +29,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_test::mock::{self, Handle, SendResponse};
 
-pub(crate) use pod::TestPod;
+pub(crate) use pod::{TestPod, listener, narrow_listener};
 
 use crate::args::Limits;
 use crate::hold::Places;
@@ -41,7 +42,7 @@ use crate::routes::Table;
 use crate::wake::Waker;
 
 /// Nothing in these tests takes longer.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 /// An activator with nothing around it but what the test puts there.
 pub(crate) struct World {
@@ -49,6 +50,7 @@ pub(crate) struct World {
     pub(crate) beacon: Arc<Beacon>,
     pub(crate) address: SocketAddr,
     api: Handle<Request<Body>, Response<Body>>,
+    registry: Registry,
     prober: Prober,
     pub(crate) stop: CancellationToken,
     version: u64,
@@ -63,7 +65,8 @@ pub(crate) async fn world() -> World {
 pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     let (service, api) = mock::pair::<Request<Body>, Response<Body>>();
     let client = Client::new(service, "default");
-    let metrics = Metrics::new(&mut Registry::default());
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
     let domains = Domains { external: "localhost".into(), cluster: "cluster.local".into() };
     let table = Arc::new(Table::new(domains));
     let beacon = Arc::new(Beacon::default());
@@ -83,7 +86,7 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     let address = listener.local_addr().unwrap();
     tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, stop.clone(), cut));
     let prober = Prober::new(Arc::clone(&beacon));
-    let mut world = World { index, beacon, address, api, prober, stop, version: 0 };
+    let mut world = World { index, beacon, address, api, registry, prober, stop, version: 0 };
     world.function("r1", spec);
     world.deployment("r1", 0);
     world
@@ -203,6 +206,13 @@ impl World {
 
     pub(crate) fn get(&self, path: &str) -> tokio::task::JoinHandle<Reply> {
         self.send(get(path))
+    }
+
+    /// Whether this line is among the metrics.
+    pub(crate) fn says(&self, line: &str) -> bool {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text.lines().any(|own| own == line)
     }
 
     /// How many requests are held.

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 /// Every pod has an address of its own: an IP belongs to one pod.
@@ -38,6 +38,14 @@ pub(crate) struct TestPod {
 pub(crate) async fn listener() -> TcpListener {
     let ip = std::net::Ipv4Addr::new(127, 0, 7, NEXT.fetch_add(1, Ordering::Relaxed));
     TcpListener::bind((ip, 0)).await.unwrap()
+}
+
+/// Takes one connection that nobody accepts; who connects then waits, as at a pod whose network is gone, until somebody
+/// accepts.
+pub(crate) fn narrow_listener() -> TcpListener {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 7, NEXT.fetch_add(1, Ordering::Relaxed)], 0))).unwrap();
+    socket.listen(0).unwrap()
 }
 
 impl TestPod {
@@ -81,6 +89,12 @@ impl TestPod {
             }
         });
         Self { uid: uid.into(), address, port_name, log, connections, tasks }
+    }
+
+    /// A pod that nobody serves.
+    pub(crate) fn unserved(uid: &str, address: SocketAddr) -> Self {
+        let (log, connections, tasks) = (Arc::default(), Arc::default(), JoinSet::new());
+        Self { uid: uid.into(), address, port_name: "http1", log, connections, tasks }
     }
 
     /// A pod that does as `script` does with each connection.

@@ -12,7 +12,7 @@ use super::{TestPod, World, eventually, get, post, world, world_with};
 use crate::args::Limits;
 
 /// A world with this pod ready.
-async fn warm(pod: &TestPod) -> World {
+pub(super) async fn warm(pod: &TestPod) -> World {
     let mut world = world().await;
     world.deployment("r1", 1);
     world.appear(pod, "r1");
@@ -161,27 +161,6 @@ async fn a_request_has_a_deadline_before_and_after_the_head() {
     let text = String::from_utf8_lossy(&seen);
     assert!(text.starts_with("HTTP/1.1 200 OK") && text.contains("half") && !text.ends_with("0\r\n\r\n"), "{text}");
     eventually(|| world.index.pods()[0].slots.read().in_flight == 0).await;
-}
-
-#[tokio::test]
-async fn a_reused_address_belongs_to_the_newer_pod() {
-    let pod = TestPod::start("a").await;
-    let world = warm(&pod).await;
-    assert_eq!(world.get("/").await.unwrap().body, "a");
-    // Another function's pod has the IP now, and the first one's deletion is not seen yet.
-    world.see(json!({
-        "metadata": {"namespace": "shop", "name": "thief", "uid": "thief", "creationTimestamp": "2026-01-01T00:05:00Z",
-            "labels": {"rouse.dev/function": "other", "rouse.dev/revision": "o1", "rouse.dev/function-uid": "o-uid"}},
-        "spec": {"nodeName": "n", "containers": [{"name": "function", "ports": [{"containerPort": pod.address.port()}]}]},
-        "status": {"phase": "Running", "podIP": pod.address.ip().to_string()},
-    }));
-    let held = world.get("/");
-    world.until_held(1).await;
-    // A late event of the first pod does not bring it back.
-    world.appear(&pod, "r1");
-    sleep(Duration::from_millis(50)).await;
-    assert_eq!((world.held(), pod.seen().len()), (1, 1));
-    held.abort();
 }
 
 #[tokio::test]

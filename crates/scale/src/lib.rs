@@ -10,7 +10,6 @@
 pub mod adaptive;
 pub mod autoscaler;
 pub mod delay;
-mod desired;
 pub mod goal;
 pub mod idle;
 pub mod instant;
@@ -23,7 +22,6 @@ pub mod weighted;
 mod window;
 
 pub use adaptive::Adaptive;
-pub use desired::{Decision, Policy, Zero, desired, follow};
 pub use goal::Goal;
 pub use idle::{Idle, IdleClock, Seen};
 pub use load::{Averages, Delta, Load, Said};

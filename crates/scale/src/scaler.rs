@@ -35,7 +35,7 @@ pub struct Observed<'a> {
 /// The host records what activators tell as it comes, asks for a decision on every report and every second while the
 /// function is awake, carries out a raise at once and anything lower by a drain. A function that is at zero with nothing
 /// going on needs no decision, and then costs nothing but this struct. Whether the function is paused, or its start failed,
-/// is the host's to ask first, see [`crate::desired`].
+/// is the host's to ask first, see `Judge` in the operator.
 #[derive(Clone, Debug)]
 pub struct Scaler {
     load: Load,

@@ -33,8 +33,6 @@ use crate::installation::{Rouse, disturb};
 const FURNITURE: [&str; 2] = ["ConfigMap kube-root-ca.crt", "ServiceAccount default"];
 /// Kinds whose names are not Rouse's doing: the tests' own namespaces, and the node's name.
 const OTHERS: [&str; 3] = ["Namespace ", "Node ", "CSINode "];
-/// The operator's own and not Helm's: it goes with the namespace, like the Lease of any program that elects a leader.
-const LEASE: &str = "Lease rouse-operator";
 /// What `crds.keep` keeps, with the API server's own entry for the group.
 const CRDS: [&str; 3] = [
     "APIService v1alpha1.rouse.dev",
@@ -82,9 +80,9 @@ async fn ours(scene: &Scene) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// Waits for just these and the Lease to be left. Deleted pods take their time to end.
+/// Waits for just these to be left. Deleted pods take their time to end, and the Lease goes after its owner.
 async fn only(scene: &Scene, expected: &[&str]) -> Result<()> {
-    let expected: BTreeSet<String> = expected.iter().chain([&LEASE]).map(|object| (*object).to_owned()).collect();
+    let expected: BTreeSet<String> = expected.iter().map(|object| (*object).to_owned()).collect();
     let mut left = BTreeSet::new();
     let done = until("only that is left", PATIENCE, async || {
         left = ours(scene).await?;

@@ -20,7 +20,7 @@ use crate::context::Context;
 use child::ensure;
 
 /// For one write.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Which child.
 #[derive(Clone, Debug, PartialEq, Eq)]

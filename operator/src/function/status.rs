@@ -3,20 +3,17 @@
 mod events;
 mod report;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use crds::{ConditionType, Function, FunctionStatus, condition, names};
+use crds::{ConditionType, Function, FunctionStatus, condition};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use runtime::client::{CallError, within};
-use serde_json::json;
+use runtime::client::CallError;
 use tokio::time::Instant;
 
-use super::apply::DEADLINE;
-use crate::{context::Context, metrics::ApiWrite};
+use crate::{
+    context::Context,
+    status::{self, Written},
+};
 
 pub use report::{Report, report};
 
@@ -47,32 +44,12 @@ pub async fn publish(
         return Ok(Some(wait));
     }
     cx.lazy.forget(uid);
-    if cx.leadership.good_for(DEADLINE).is_none() {
-        // The term may go on all the same, and nobody else would look again.
-        return Ok(Some(LAZY));
+    match status::write(cx, function, &after, &cx.stores.functions, &cx.recent.functions).await? {
+        Written::Done => events::of(before, &after).into_iter().for_each(|note| cx.events.publish(function, note)),
+        Written::NotNow => return Ok(Some(status::AGAIN)),
+        Written::Gone => {}
     }
-    let (name, namespace) = (function.name_any(), function.namespace().unwrap_or_default());
-    let api: Api<Function> = Api::namespaced(cx.client.clone(), &namespace);
-    // Replaces the whole status, so that what is left out is gone; not on a Function that was made anew meanwhile.
-    let patch = json!([
-        {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "add", "path": "/status", "value": after},
-    ]);
-    let Ok(patch) = serde_json::from_value(patch) else { return Ok(None) };
-    let params = PatchParams { field_manager: Some(names::OPERATOR_MANAGER.to_owned()), ..PatchParams::default() };
-    match within(DEADLINE, api.patch_status(&name, &params, &Patch::Json::<()>(patch))).await {
-        Ok(now_there) => {
-            cx.metrics.wrote(ApiWrite::Status);
-            cx.recent.functions.wrote(Arc::new(now_there), now);
-            for note in events::of(before, &after) {
-                cx.events.publish(function, note);
-            }
-            Ok(None)
-        }
-        // Gone, or another object of that name: the watch will say so.
-        Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(None)
 }
 
 /// What is told at once: all but how many replicas are wanted right now, and the words that follow from it.

@@ -21,6 +21,10 @@ struct Api {
     down: bool,
     /// Who applied the holder last: a server-side apply by another conflicts with it.
     applier: Option<String>,
+    /// Who asks, with the UID.
+    user: Option<(String, String)>,
+    /// How often somebody asked who he is.
+    reviews: u32,
 }
 
 type Shared = std::sync::Arc<Mutex<Api>>;
@@ -43,7 +47,11 @@ fn client(api: &Shared) -> Client {
             if applies && holder.starts_with("slow_") {
                 sleep(Duration::from_millis(50)).await;
             }
-            let (code, answer) = api.lock().unwrap().answer(&head.method, applies.then_some(manager), &body);
+            let (code, answer) = if head.uri.path().ends_with("selfsubjectreviews") {
+                api.lock().unwrap().review()
+            } else {
+                api.lock().unwrap().answer(&head.method, applies.then_some(manager), &body)
+            };
             let bytes = Bytes::from(answer.to_string());
             Ok::<_, std::convert::Infallible>(Response::builder().status(code).body(Full::new(bytes)).unwrap())
         }
@@ -69,7 +77,10 @@ impl Api {
                     }
                     self.applier = applier;
                 }
-                for (key, value) in body["spec"].as_object().unwrap() {
+                if let Some(owners) = body["metadata"].get("ownerReferences") {
+                    lease["metadata"]["ownerReferences"] = owners.clone();
+                }
+                for (key, value) in body["spec"].as_object().into_iter().flatten() {
                     if value.is_null() {
                         lease["spec"].as_object_mut().unwrap().remove(key);
                     } else {
@@ -80,6 +91,19 @@ impl Api {
             }
             _ => panic!("an unexpected request"),
         }
+    }
+
+    /// Who asks; nothing, if it is out of order.
+    fn review(&mut self) -> (u16, Value) {
+        self.reviews += 1;
+        let Some((name, uid)) = &self.user else {
+            return (500, json!({"kind": "Status", "code": 500, "reason": "InternalError", "status": "Failure"}));
+        };
+        (201, json!({"metadata": {}, "status": {"userInfo": {"username": name, "uid": uid}}}))
+    }
+
+    fn owner(&self) -> Option<Value> {
+        self.lease.as_ref()?["metadata"].get("ownerReferences").cloned()
     }
 
     fn put(&mut self, mut lease: Value) -> Value {
@@ -222,4 +246,60 @@ async fn a_deleted_lease_is_made_again_with_a_later_epoch() {
     assert!(second.epoch > first.epoch);
     stop.cancel();
     timeout(Duration::from_secs(5), task).await.unwrap().unwrap();
+}
+
+const ACCOUNT: &str = "system:serviceaccount:rouse-system:rouse-operator";
+
+fn is_user(api: &Shared, name: &str) {
+    api.lock().unwrap().user = Some((name.to_owned(), "u-1".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_belongs_to_the_operators_account_also_when_it_is_made_again() {
+    let api = Shared::default();
+    is_user(&api, ACCOUNT);
+    let stop = CancellationToken::new();
+    let (mut leadership, _task) = start(client(&api), settings("a"), stop);
+    let first = leadership.won().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let account = json!([{"apiVersion": "v1", "kind": "ServiceAccount", "name": "rouse-operator", "uid": "u-1"}]);
+    assert_eq!(api.lock().unwrap().owner().unwrap(), account);
+    // Renewals leave it alone, and it is written once.
+    let version = api.lock().unwrap().version;
+    sleep(FIFTEEN * 2).await;
+    assert_eq!(api.lock().unwrap().owner().unwrap(), account);
+    assert!(api.lock().unwrap().version <= version + 10, "renewed each five seconds, and no more");
+    api.lock().unwrap().lease = None;
+    leadership.lost(first.epoch).await;
+    leadership.won().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(api.lock().unwrap().owner().unwrap(), account);
+    assert_eq!(api.lock().unwrap().reviews, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_cannot_tell_who_it_is_leads_all_the_same() {
+    let api = Shared::default();
+    let (mut leadership, _task) = start(client(&api), settings("a"), CancellationToken::new());
+    leadership.won().await.unwrap();
+    sleep(FIFTEEN * 4).await;
+    assert!(leadership.current().is_some());
+    assert_eq!(api.lock().unwrap().owner(), None);
+    assert!((3..=8).contains(&api.lock().unwrap().reviews), "asked with back-off");
+    is_user(&api, ACCOUNT);
+    sleep(Duration::from_secs(60)).await;
+    assert!(api.lock().unwrap().owner().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_of_elsewhere_is_no_owner() {
+    for user in ["system:serviceaccount:other:rouse-operator", "admin"] {
+        let api = Shared::default();
+        is_user(&api, user);
+        let (mut leadership, _task) = start(client(&api), settings("a"), CancellationToken::new());
+        leadership.won().await.unwrap();
+        sleep(FIFTEEN).await;
+        let api = api.lock().unwrap();
+        assert_eq!((api.owner(), api.reviews), (None, 1));
+    }
 }

@@ -77,6 +77,8 @@ pub struct Metrics {
     pub acknowledged: Counter,
     /// Functions that would be lowered if every activator were heard.
     pub blocked: Gauge,
+    /// Reads and writes that wait, because as many as may be are open.
+    pub waiting: Gauge,
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
     strays: Counter,
@@ -97,6 +99,11 @@ impl Metrics {
             "rouse_scale_downs_blocked",
             "Functions that would be lowered if every activator were heard",
             this.blocked.clone(),
+        );
+        registry.register(
+            "rouse_scale_calls_waiting",
+            "Reads and writes of the leader that wait for others to end",
+            this.waiting.clone(),
         );
         registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
         registry.register(

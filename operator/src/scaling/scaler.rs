@@ -1,7 +1,7 @@
 //! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -26,6 +26,7 @@ use super::{
     order::{Acks, OrderIds},
     tell,
     view::View,
+    waiting::{Call, Waiting},
     write::{self, Cost, Way},
 };
 use crate::{link::Board, stores::Key};
@@ -68,7 +69,7 @@ pub struct Scaler {
     /// About the others with schedules: when to look again.
     calendar: Calendar,
     /// Those that had to wait because too many calls were open.
-    waiting: VecDeque<(Key, Effect)>,
+    waiting: Waiting,
     calls: JoinSet<Answer>,
 }
 
@@ -86,7 +87,7 @@ impl Scaler {
             keys: HashMap::new(),
             awake: HashSet::new(),
             calendar: Calendar::default(),
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             calls: JoinSet::new(),
         }
     }
@@ -158,6 +159,7 @@ impl Scaler {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
         metrics.draining.set(count(self.ledger.ordered().len()));
+        metrics.waiting.set(count(self.waiting.count()));
         metrics.blocked.set(count(self.functions.values().filter(|function| function.state.is_blocked()).count()));
         let heads = self.board.roster().heads(now());
         metrics.link.known.set(count(heads.known));
@@ -238,36 +240,61 @@ impl Scaler {
         if let Some(tended) = self.functions.remove(key) {
             self.keys.remove(&tended.uid);
             self.ledger.set(&tended.uid, None);
+            self.waiting.forget(key);
         }
         self.awake.remove(key);
     }
 
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
-            // Never a lowering: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Read { .. } | Effect::Write { way: Way::Up, .. } if self.calls.len() >= CALLS => {
-                self.waiting.push_back((key.clone(), effect));
+            // A lowering does not wait: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Write { revision, replicas, way: Way::Down, version } => {
+                self.write(key, revision, (replicas, Way::Down), version);
             }
-            Effect::Read { revision } => {
-                info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
-                self.cx.metrics.acknowledged.inc();
-                self.call(key, revision, |client, namespace, revision| async move {
-                    Answered::Read(write::read(client, &namespace, &revision).await)
-                });
-            }
+            Effect::Read { revision } => self.wait(key, revision, Call::Read),
             Effect::Mark(marking) => self.mark(key, &marking),
-            Effect::Write { revision, replicas, way, version } => {
-                let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-                let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
-                self.call(key, revision, move |client, namespace, revision| async move {
-                    let name = (namespace.as_str(), revision.as_str());
-                    let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-                    Answered::Wrote { replicas, way, because, outcome }
-                });
+            Effect::Write { revision, replicas, way: Way::Up, version } => {
+                self.wait(key, revision, Call::Raise { replicas, version });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => tell::blocked(&self.cx, key, missing, of),
         }
+    }
+
+    /// Everything takes its turn, also what is asked for again at once: else those that had a turn would keep the others
+    /// from theirs while the API server answers nothing.
+    fn wait(&mut self, key: &Key, revision: String, call: Call) {
+        self.waiting.add(key, revision, call);
+        self.start_waiting();
+    }
+
+    fn start_waiting(&mut self) {
+        while self.calls.len() < CALLS
+            && let Some((key, revision, call)) = self.waiting.take()
+        {
+            match call {
+                Call::Read => self.read(&key, revision),
+                Call::Raise { replicas, version } => self.write(&key, revision, (replicas, Way::Up), version),
+            }
+        }
+    }
+
+    fn read(&mut self, key: &Key, revision: String) {
+        info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
+        self.cx.metrics.acknowledged.inc();
+        self.call(key, revision, |client, namespace, revision| async move {
+            Answered::Read(write::read(client, &namespace, &revision).await)
+        });
+    }
+
+    fn write(&mut self, key: &Key, revision: String, (replicas, way): (i32, Way), version: String) {
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
+        self.call(key, revision, move |client, namespace, revision| async move {
+            let name = (namespace.as_str(), revision.as_str());
+            let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
+            Answered::Wrote { replicas, way, because, outcome }
+        });
     }
 
     /// Writes deletion costs. What does not show its effect is asked for again.
@@ -313,7 +340,7 @@ impl Scaler {
                     self.cx.metrics.decided(sizing.rule);
                     tell::sized(&self.cx, &key, &revision, replicas, &sizing);
                 }
-                info!(function = %key, revision, replicas, ?outcome, "The scale of a revision was written.");
+                info!(function = %key, revision, replicas, ?outcome, "A write of the scale of a revision has ended.");
                 tended.state.written(&revision, outcome, now())
             }
         });
@@ -321,11 +348,7 @@ impl Scaler {
             self.carry_out(&key, effect);
         }
         self.look(&key);
-        while self.calls.len() < CALLS
-            && let Some((key, effect)) = self.waiting.pop_front()
-        {
-            self.carry_out(&key, effect);
-        }
+        self.start_waiting();
     }
 
     fn ended(&self, key: &Key, revision: &str, why: Why, end: End) {

@@ -29,5 +29,5 @@ fn publish(cx: &Context, key: &Key, warning: bool, reason: &str, text: String, r
     let Some(function) = cx.stores.function(key) else { return };
     let action = if warning { "ScaleDown" } else { "Scale" };
     let revision = revision.map(str::to_owned);
-    cx.events.publish(&function, Note { warning, reason: reason.to_owned(), action, text, revision });
+    cx.events.publish(&*function, Note { warning, reason: reason.to_owned(), action, text, revision });
 }

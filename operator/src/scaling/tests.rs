@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crds::Reason;
+use crds::{Reason, labels};
 use jiff::Timestamp;
 use link::{ORDER_VALID, v1::Orders};
 use runtime::failure::Failure;
@@ -57,7 +57,8 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
     let client = cluster.client();
-    let (events, write) = Events::new(client.clone(), "operator-0", Default::default());
+    let leadership = Leadership::fixed(terms);
+    let (events, write) = Events::new(client.clone(), "operator-0", leadership.clone(), Default::default());
     drop(write);
     let settings = Settings {
         namespace: "rouse-system".to_owned(),
@@ -71,7 +72,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         stores: cluster.stores.clone(),
         verdicts: Verdicts::default(),
         events,
-        leadership: Leadership::fixed(terms),
+        leadership,
         handle: Handle::default(),
         metrics: Metrics::default(),
         wall: Box::new(move || begin + started.elapsed()),
@@ -380,6 +381,40 @@ async fn a_number_set_by_hand_is_followed_up_and_down() {
     assert_eq!(drained(&a.news()), ["p"]);
     a.load(|load| (load.in_flight, load.idle_since) = (0, Some(Instant::now()))).await;
     assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_api_server_hangs_a_revision_waits_once() {
+    const FUNCTIONS: usize = 100;
+    let cluster = Cluster::new();
+    cluster.api().hang = true;
+    for n in 0..FUNCTIONS {
+        let (name, uid) = (format!("f{n}"), format!("u{n}"));
+        let mut one = function(&format!("{name}-1"));
+        (one["metadata"]["name"], one["metadata"]["uid"]) = (json!(name), json!(uid));
+        one["spec"]["scaling"]["minReplicas"] = json!(1);
+        cluster.function(one);
+        let mut deployment = deployment(&format!("{name}-1"), 0);
+        deployment["metadata"]["labels"][labels::FUNCTION] = json!(name);
+        deployment["metadata"]["labels"][labels::FUNCTION_UID] = json!(uid);
+        cluster.deployment(deployment);
+    }
+    let world = World::with(cluster);
+    let tried = world.wait(120).await;
+    let waiting = usize::try_from(world.cx.metrics.waiting.get()).unwrap();
+    assert!((1..=FUNCTIONS).contains(&waiting), "{waiting}");
+    // Each has its turn, and when the API server answers again, each is raised once.
+    for n in 0..FUNCTIONS {
+        assert!(tried.contains(&format!("scale f{n}-1 to 1: no answer")), "f{n}");
+    }
+    world.cluster.api().hang = false;
+    let mut raised = world.wait(10).await;
+    raised.retain(|asked| !asked.ends_with("conflict"));
+    raised.sort();
+    let mut all: Vec<String> = (0..FUNCTIONS).map(|n| format!("scale f{n}-1 to 1")).collect();
+    all.sort();
+    assert_eq!(raised, all);
+    assert_eq!(world.cx.metrics.waiting.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]

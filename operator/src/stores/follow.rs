@@ -15,7 +15,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::{Grouped, owner};
+use super::{Grouped, Prune, owner};
 
 /// Objects a page of a list: the memory for a page is taken at each start and not given back quickly.
 const PAGE: u32 = 100;
@@ -24,7 +24,6 @@ const PAGE: u32 = 100;
 pub(super) struct Follow<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
     groups: Option<Grouped<K>>,
-    prune: fn(&mut K),
     touched: Box<dyn Fn(&K) + Send + Sync>,
     /// What a list in progress has not named yet: it was deleted while nobody watched, unless the list still names it.
     unseen: HashMap<ObjectRef<K>, Arc<K>>,
@@ -32,11 +31,11 @@ pub(super) struct Follow<K: Resource<DynamicType = ()> + Clone + 'static> {
 
 impl<K> Follow<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Prune + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    /// `prune` is run on each object before it is kept, `touched` on each change and deletion after it.
-    pub(super) fn new(writer: Writer<K>, prune: fn(&mut K), touched: impl Fn(&K) + Send + Sync + 'static) -> Self {
-        Self { writer, groups: None, prune, touched: Box::new(touched), unseen: HashMap::new() }
+    /// `touched` is run on each change and deletion, after it.
+    pub(super) fn new(writer: Writer<K>, touched: impl Fn(&K) + Send + Sync + 'static) -> Self {
+        Self { writer, groups: None, touched: Box::new(touched), unseen: HashMap::new() }
     }
 
     /// Keeps `groups` in step with the store.
@@ -103,7 +102,7 @@ where
     }
 
     fn put(&mut self, mut object: K, listing: bool) {
-        (self.prune)(&mut object);
+        object.prune();
         let before = self.writer.as_reader().get(&ObjectRef::from_obj(&object));
         // Its labels may name another Function than before: both have changed.
         if let Some(before) = before.filter(|before| owner(&**before) != owner(&object)) {

@@ -1,10 +1,10 @@
 //! What is thrown away of an object before it is kept: idle functions are many and must be small.
 
-use crds::{labels, names};
+use crds::{Function, Trigger, labels, names};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, PodTemplateSpec},
+    core::v1::{Pod, PodSpec, PodTemplateSpec, Service, ServiceAccount},
 };
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
@@ -20,25 +20,56 @@ const FOREIGN: &str = "rouse.dev/foreign-scaler";
 const OURS: &[&str] =
     &[names::CREATE_MANAGER, names::OPERATOR_MANAGER, names::ACTIVATOR_MANAGER, names::AUTOSCALER_MANAGER];
 
-/// Without managed fields and kubectl's copy.
-pub fn metadata<K: Resource>(object: &mut K) {
+/// A kind that is kept.
+pub trait Prune: Resource + Sized {
+    /// Throws away what nobody asks of a kept object: by default its managed fields and kubectl's copy of it.
+    fn prune(&mut self) {
+        metadata(self);
+    }
+}
+
+fn metadata<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
     object.annotations_mut().remove(LAST_APPLIED);
 }
 
-/// A Deployment with its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when
-/// the Function is looked at. Of its managed fields only this is kept: who else wrote its replicas.
-pub(crate) fn deployment(deployment: &mut Deployment) {
-    let foreign = foreign(deployment);
-    metadata(deployment);
-    deployment.annotations_mut().remove(FOREIGN);
-    if let Some((manager, at)) = foreign {
-        deployment.annotations_mut().insert(FOREIGN.to_owned(), format!("{at} {manager}"));
+impl Prune for Function {}
+impl Prune for Trigger {}
+impl Prune for Service {}
+impl Prune for ServiceAccount {}
+
+/// With its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when the Function is
+/// looked at; the grace period alone is asked for by every look at the Function's scale. Of its managed fields this alone
+/// is kept: who else wrote its replicas.
+impl Prune for Deployment {
+    fn prune(&mut self) {
+        let foreign = foreign(self);
+        metadata(self);
+        // What is folded up already would be folded up without its template.
+        if self.annotations().contains_key(FOLDED) {
+            return;
+        }
+        self.annotations_mut().remove(FOREIGN);
+        if let Some((manager, at)) = foreign {
+            self.annotations_mut().insert(FOREIGN.to_owned(), format!("{at} {manager}"));
+        }
+        let Some(spec) = self.spec.as_mut() else { return };
+        if let Ok(text) = serde_json::to_string(&spec.template) {
+            let grace = spec.template.spec.as_ref().and_then(|pod| pod.termination_grace_period_seconds);
+            let kept = PodSpec { termination_grace_period_seconds: grace, ..PodSpec::default() };
+            spec.template = PodTemplateSpec { spec: Some(kept), ..PodTemplateSpec::default() };
+            self.annotations_mut().insert(FOLDED.to_owned(), text);
+        }
     }
-    let Some(spec) = deployment.spec.as_mut() else { return };
-    if let Ok(text) = serde_json::to_string(&spec.template) {
-        spec.template = PodTemplateSpec::default();
-        deployment.annotations_mut().insert(FOLDED.to_owned(), text);
+}
+
+/// Without its spec: its labels of ours and its status say all that is asked of it.
+impl Prune for Pod {
+    fn prune(&mut self) {
+        self.metadata.managed_fields = None;
+        self.spec = None;
+        self.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST);
+        self.labels_mut().retain(|key, _| key.starts_with(labels::PREFIX));
     }
 }
 
@@ -75,14 +106,6 @@ pub fn unfold(deployment: &Deployment) -> serde_json::Result<Value> {
     Ok(whole)
 }
 
-/// A pod without its spec: its labels of ours and its status say all that is asked of it.
-pub(super) fn pod(pod: &mut Pod) {
-    pod.metadata.managed_fields = None;
-    pod.spec = None;
-    pod.annotations_mut().retain(|key, _| key == labels::POD_DELETION_COST);
-    pod.labels_mut().retain(|key, _| key.starts_with(labels::PREFIX));
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -93,12 +116,16 @@ mod tests {
     fn a_folded_deployment_can_be_unfolded() {
         let whole = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "a", "annotations": {"kept": "1"}},
-            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {"containers": [{"name": "function", "image": "i"}]}}}});
+            "spec": {"replicas": 2, "selector": {}, "template": {"spec": {
+                "containers": [{"name": "function", "image": "i"}], "terminationGracePeriodSeconds": 47}}}});
         let mut kept: Deployment = serde_json::from_value(whole.clone()).unwrap();
         assert_eq!(unfold(&kept).unwrap(), whole);
-        deployment(&mut kept);
-        assert!(kept.spec.as_ref().unwrap().template.spec.is_none());
-        assert_eq!(unfold(&kept).unwrap(), whole);
+        for _ in 0..2 {
+            kept.prune();
+            let template = serde_json::to_value(&kept.spec.as_ref().unwrap().template).unwrap();
+            assert_eq!(template, json!({"spec": {"containers": [], "terminationGracePeriodSeconds": 47}}));
+            assert_eq!(unfold(&kept).unwrap(), whole);
+        }
     }
 
     #[test]
@@ -115,7 +142,9 @@ mod tests {
                 "spec": {"selector": {}, "template": {}},
             }))
             .unwrap();
-            deployment(&mut object);
+            // What is written and kept is pruned twice.
+            object.prune();
+            object.prune();
             assert_eq!(object.metadata.managed_fields, None);
             assert_eq!(
                 unfold(&object).unwrap()["metadata"]["annotations"],

@@ -11,7 +11,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Grouped, Key, follow::Follow, owner, prune};
+use super::{Grouped, Key, follow::Follow, owner};
 
 fn pod(name: &str, function: &str) -> Value {
     json!({"metadata": {"name": name, "namespace": "shop", "labels": {labels::FUNCTION: function, "team": "a"},
@@ -35,7 +35,7 @@ impl Watch {
         let touched = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&touched);
         let tell = move |pod: &Pod| told.lock().unwrap().push(owner(pod).unwrap().name);
-        Self { follow: Follow::new(writer, prune::pod, tell).grouped(&pods), pods, touched }
+        Self { follow: Follow::new(writer, tell).grouped(&pods), pods, touched }
     }
 
     fn take(&mut self, event: Event<DeserializeGuard<Pod>>) -> Vec<String> {

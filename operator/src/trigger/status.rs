@@ -1,21 +1,15 @@
 //! What a Trigger says of itself. Written on transitions only.
 
-use std::{sync::Arc, time::Duration};
-
-use crds::{ConditionType, Reason, Trigger, TriggerStatus, condition, names};
+use crds::{ConditionType, Reason, Trigger, TriggerStatus, condition};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use kube::{
-    Api, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use runtime::client::{CallError, within};
-use serde_json::json;
-use tokio::time::Instant;
+use runtime::client::CallError;
 
 use super::judge::Finding;
-use crate::{context::Context, metrics::ApiWrite};
-
-const DEADLINE: Duration = Duration::from_secs(5);
+use crate::{
+    context::Context,
+    events::Note,
+    status::{self, Written},
+};
 
 /// The status that a Trigger should have, if it is another than it has.
 pub(super) fn changed(trigger: &Trigger, finding: &Finding) -> Option<TriggerStatus> {
@@ -36,25 +30,25 @@ pub(super) fn changed(trigger: &Trigger, finding: &Finding) -> Option<TriggerSta
     (after != before).then_some(after)
 }
 
-/// Writes a status. That the Trigger is gone, or was made anew, is no error.
-pub(super) async fn write(cx: &Context, trigger: &Arc<Trigger>, after: TriggerStatus) -> Result<(), CallError> {
-    if cx.leadership.good_for(DEADLINE).is_none() {
-        return Ok(());
+/// Writes a status, and tells of a change as an Event.
+pub(super) async fn publish(cx: &Context, trigger: &Trigger, after: TriggerStatus) -> Result<Written, CallError> {
+    let written = status::write(cx, trigger, &after, &cx.stores.triggers, &cx.recent.triggers).await?;
+    if written == Written::Done {
+        news(trigger.status.as_ref(), &after).into_iter().for_each(|note| cx.events.publish(trigger, note));
     }
-    let patch = json!([
-        {"op": "test", "path": "/metadata/uid", "value": trigger.metadata.uid},
-        {"op": "add", "path": "/status", "value": after},
-    ]);
-    let Ok(patch) = serde_json::from_value(patch) else { return Ok(()) };
-    let api: Api<Trigger> = Api::namespaced(cx.client.clone(), &trigger.namespace().unwrap_or_default());
-    let params = PatchParams { field_manager: Some(names::OPERATOR_MANAGER.to_owned()), ..PatchParams::default() };
-    match within(DEADLINE, api.patch_status(&trigger.name_any(), &params, &Patch::Json::<()>(patch))).await {
-        Ok(now) => {
-            cx.metrics.wrote(ApiWrite::Status);
-            cx.recent.triggers.wrote(Arc::new(now), Instant::now());
-            Ok(())
-        }
-        Err(error) if matches!(error.status(), Some(404 | 422)) => Ok(()),
-        Err(error) => Err(error),
-    }
+    Ok(written)
+}
+
+/// What is worth an Event: that a Trigger has come into force, is so no longer, or is not for another reason.
+fn news(before: Option<&TriggerStatus>, after: &TriggerStatus) -> Option<Note> {
+    let ready = |status: &TriggerStatus| condition::find(&status.conditions, ConditionType::Ready).cloned();
+    let (was, is) = (before.and_then(ready), ready(after)?);
+    let same = was.is_some_and(|was| was.status == is.status && was.reason == is.reason);
+    (!same).then(|| Note {
+        warning: is.status != "True",
+        reason: is.reason,
+        action: "Route",
+        text: is.message,
+        revision: None,
+    })
 }

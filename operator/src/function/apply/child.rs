@@ -31,12 +31,13 @@ use crate::{
     function::validate::Valid,
     metrics::ApiWrite,
     recent::Recent,
-    stores::{prune, unfold},
+    stores::{Prune, unfold},
 };
 
 /// A kind of which a Function has children.
 pub(super) trait Kind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    Prune
+    + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + Debug
     + Serialize
@@ -99,7 +100,7 @@ pub(super) async fn find_or_create<K: Kind>(
     let params = PostParams { field_manager: Some(names::CREATE_MANAGER.to_owned()), ..PostParams::default() };
     match within(DEADLINE, api.create(&params, &want)).await {
         Ok(mut made) => {
-            prune(&mut made);
+            made.prune();
             info!(namespace = valid.namespace, child = %child, "Created.");
             cx.metrics.wrote(ApiWrite::Create);
             let made = Arc::new(made);
@@ -137,7 +138,7 @@ pub(super) async fn apply<K: Kind>(
     let now = within(DEADLINE, api.patch(&child.name, &params, &Patch::Apply(&want))).await;
     let mut now = now.map_err(|error| Stop::of(child.clone(), error))?;
     // As a store would keep it: it is compared with what the store shows next.
-    prune(&mut now);
+    now.prune();
     let now = Arc::new(now);
     info!(namespace = valid.namespace, child = %child, "Applied: it was not as planned.");
     cx.metrics.wrote(ApiWrite::Apply);

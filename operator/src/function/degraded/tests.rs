@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{stores::fold, testing::fixtures};
+use crate::{stores::Prune, testing::fixtures};
 
 const WRITTEN: &str = "2026-11-21T10:00:00Z";
 
@@ -12,12 +12,12 @@ fn at(seconds: i64) -> Timestamp {
 fn deployment(uid: &str, manager: &str) -> Arc<Deployment> {
     let entry: Value = json!({"manager": manager, "operation": "Update", "subresource": "scale", "time": WRITTEN,
         "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
-    let mut deployment = serde_json::from_value(json!({
+    let mut deployment: Deployment = serde_json::from_value(json!({
         "metadata": {"name": "hello-1", "labels": {labels::FUNCTION_UID: uid}, "managedFields": [entry]},
         "spec": {"selector": {}, "template": {}},
     }))
     .unwrap();
-    fold(&mut deployment);
+    deployment.prune();
     Arc::new(deployment)
 }
 

@@ -23,7 +23,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::stores::{Grouped, Key, Stores, Subscribers};
+use crate::stores::{Grouped, Key, Prune, Stores, Subscribers};
 
 /// Clones are the same cluster.
 #[derive(Clone)]
@@ -283,10 +283,13 @@ fn owner<K: Resource>(object: &K) -> Key {
     crate::stores::owner(object).expect("it belongs to a Function")
 }
 
-fn parse<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: Value) -> K {
+/// As the real stores keep it.
+fn parse<K: Prune + Resource<DynamicType = ()> + DeserializeOwned>(mut object: Value) -> K {
     object["apiVersion"] = json!(K::api_version(&()));
     object["kind"] = json!(K::kind(&()));
-    serde_json::from_value(object).unwrap()
+    let mut object: K = serde_json::from_value(object).unwrap();
+    object.prune();
+    object
 }
 
 fn error(code: u16, reason: &str) -> (u16, Value) {

@@ -98,9 +98,11 @@ fn who_takes_longer_than_is_allowed_is_not_waited_for() {
 #[test]
 fn only_a_whole_revision_loses_some_of_its_pods() {
     let spoils: [(&str, fn(&mut Revision)); 3] = [
-        ("one is not Ready", |r| drop(r.ready.remove("a"))),
+        ("one is not Ready", |r| r.ready = set(&["b", "c", "d"])),
         ("one is missing", |r| r.pods = set(&["a", "b", "c"])),
-        ("there is one too many", |r| drop((r.pods.insert("e".to_owned()), r.ready.insert("e".to_owned())))),
+        ("there is one too many", |r| {
+            (r.pods, r.ready) = (set(&["a", "b", "c", "d", "e"]), set(&["a", "b", "c", "d", "e"]))
+        }),
     ];
     for (what, spoil) in spoils {
         let mut bench = Bench::four();

@@ -1,0 +1,250 @@
+//! What a closed pool sends: nothing. Over real sockets; the pod that has the address afterwards writes down what it gets.
+
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+
+use crds::function::Protocol;
+use futures::FutureExt as _;
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::{Exchange, Pool, Refused, SendError};
+use crate::path::body::RequestBody;
+use crate::pods::Target;
+use crate::world::{TestPod, eventually, listener, narrow_listener};
+
+const BOTH: [(Protocol, &str); 2] = [(Protocol::HTTP1, "http1"), (Protocol::H2C, "h2c")];
+
+fn pool(protocol: Protocol, address: SocketAddr) -> Arc<Pool> {
+    Arc::new(Pool::new(Target { address, protocol }))
+}
+
+fn request(protocol: Protocol, method: &Method) -> Request<RequestBody> {
+    let uri = if protocol == Protocol::H2C { "http://hello.shop/path" } else { "/path" };
+    let request = Request::builder().method(method).uri(uri).header("x-mine", "1");
+    let request = if protocol == Protocol::H2C { request } else { request.header("host", "hello.shop") };
+    request.body(RequestBody::empty()).unwrap()
+}
+
+/// Polls once; it has more to do.
+fn begin<F: Future>(sending: Pin<&mut F>) {
+    assert!(sending.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+/// The request as it was, not sent as the pool was closed.
+fn assert_closed(sent: Result<Exchange, SendError>, method: &Method) {
+    match sent.map(|exchange| exchange.response.status()) {
+        Err(SendError::Unsent { request, cause: Refused::Closed }) => {
+            assert_eq!((request.method(), request.uri().path()), (method, "/path"));
+            assert_eq!(request.headers()["x-mine"], "1");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads one HTTP/1 head.
+async fn head(stream: &mut TcpStream) {
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(stream.read_u8().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pool_does_not_connect() {
+    for (protocol, name) in BOTH {
+        let pod = TestPod::on("next", listener().await, name);
+        let pool = pool(protocol, pod.address);
+        pool.close();
+        assert_closed(pool.send(request(protocol, &Method::POST), false).await, &Method::POST);
+        // Whatever had been sent would have been accepted before this.
+        TcpStream::connect(pod.address).await.unwrap();
+        eventually(|| pod.connections.load(Ordering::SeqCst) == 1).await;
+        assert!(pod.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_connect_that_hangs_ends_with_the_pool() {
+    for (protocol, name) in BOTH {
+        let full = narrow_listener();
+        let address = full.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let pool = pool(protocol, address);
+        let mut sending = pin!(pool.send(request(protocol, &Method::POST), false));
+        begin(sending.as_mut());
+        pool.close();
+        assert_closed(sending.now_or_never().expect("at once"), &Method::POST);
+        // The next pod at this address takes what comes.
+        let next = TestPod::on("next", full, name);
+        eventually(|| next.connections.load(Ordering::SeqCst) == 1).await;
+        TcpStream::connect(address).await.unwrap();
+        eventually(|| next.connections.load(Ordering::SeqCst) == 2).await;
+        assert!(next.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_opened_as_the_pool_was_closed_carries_nothing() {
+    for (protocol, _) in BOTH {
+        let listener = listener().await;
+        let pool = pool(protocol, listener.local_addr().unwrap());
+        let mut sending = pin!(pool.send(request(protocol, &Method::POST), false));
+        let mut second = pin!(pool.send(request(protocol, &Method::GET), true));
+        begin(sending.as_mut());
+        begin(second.as_mut());
+        // One for both over HTTP/2.
+        let mut streams = vec![listener.accept().await.unwrap().0];
+        if protocol == Protocol::HTTP1 {
+            streams.push(listener.accept().await.unwrap().0);
+        }
+        pool.close();
+        assert_closed(sending.now_or_never().expect("at once"), &Method::POST);
+        assert_closed(second.now_or_never().expect("at once"), &Method::GET);
+        for stream in streams {
+            assert_carried_nothing(protocol, stream).await;
+        }
+    }
+}
+
+/// The connection ends, without a request on it.
+async fn assert_carried_nothing(protocol: Protocol, mut stream: TcpStream) {
+    if protocol == Protocol::HTTP1 {
+        let mut seen = Vec::new();
+        stream.read_to_end(&mut seen).await.unwrap();
+        assert!(seen.is_empty(), "{}", String::from_utf8_lossy(&seen));
+    } else if let Ok(mut connection) = h2::server::handshake(stream).await {
+        assert!(!matches!(connection.accept().await, Some(Ok(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pool_does_not_use_the_connections_it_has() {
+    for (protocol, name) in BOTH {
+        let pod = TestPod::on("pod", listener().await, name);
+        let pool = pool(protocol, pod.address);
+        let exchange = pool.send(request(protocol, &Method::GET), true).await.unwrap();
+        exchange.response.into_body().collect().await.unwrap();
+        if let Some(lease) = exchange.lease {
+            lease.finish();
+        }
+        pool.close();
+        assert_closed(pool.send(request(protocol, &Method::GET), true).await, &Method::GET);
+        assert_eq!(pod.seen(), ["GET /path"]);
+    }
+}
+
+#[tokio::test]
+async fn a_lease_is_not_taken_back_by_a_closed_pool() {
+    let listener = listener().await;
+    let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
+    let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
+    let (mut stream, exchange) = tokio::join!(answer_one(&listener), sending);
+    let Exchange { response, lease } = exchange.unwrap();
+    response.into_body().collect().await.unwrap();
+    pool.close();
+    lease.unwrap().finish();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it is closed");
+}
+
+/// Accepts a connection and answers the first request on it.
+async fn answer_one(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    head(&mut stream).await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    stream
+}
+
+/// A pod that has the request on an old or a new connection and goes without an answer, and its pool is closed by then.
+async fn broken_http1(method: &Method, repeatable: bool, old: bool) -> Result<Exchange, SendError> {
+    let listener = listener().await;
+    let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
+    let mut before = None;
+    if old {
+        let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
+        let (stream, exchange) = tokio::join!(answer_one(&listener), sending);
+        let Exchange { response, lease } = exchange.unwrap();
+        response.into_body().collect().await.unwrap();
+        lease.unwrap().finish();
+        before = Some(stream);
+    }
+    let sending = pool.send(request(Protocol::HTTP1, method), repeatable);
+    let going = async {
+        let mut stream = match before {
+            Some(stream) => stream,
+            None => listener.accept().await.unwrap().0,
+        };
+        head(&mut stream).await;
+        pool.close();
+    };
+    let ((), sent) = tokio::join!(going, sending);
+    sent
+}
+
+/// The same over HTTP/2.
+async fn broken_h2c(method: &Method, repeatable: bool) -> Result<Exchange, SendError> {
+    let listener = listener().await;
+    let pool = pool(Protocol::H2C, listener.local_addr().unwrap());
+    let (ended, end) = oneshot::channel::<()>();
+    let going = async {
+        let mut connection = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        pool.close();
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        tokio::select! {
+            _ = connection.accept() => {}
+            _ = end => {}
+        }
+    };
+    let sending = async {
+        let sent = pool.send(request(Protocol::H2C, method), repeatable).await;
+        drop(ended);
+        sent
+    };
+    tokio::join!(going, sending).1
+}
+
+#[tokio::test]
+async fn what_a_pod_took_with_it_goes_elsewhere_only_if_it_may_be_repeated() {
+    for old in [false, true] {
+        assert_closed(broken_http1(&Method::GET, true, old).await, &Method::GET);
+        let post = broken_http1(&Method::POST, false, old).await;
+        assert!(matches!(post, Err(SendError::Broken(_))), "{post:?}");
+    }
+    assert_closed(broken_h2c(&Method::GET, true).await, &Method::GET);
+    let post = broken_h2c(&Method::POST, false).await;
+    assert!(matches!(post, Err(SendError::Broken(_))), "{post:?}");
+}
+
+#[tokio::test]
+async fn a_pod_that_is_there_and_breaks_the_exchange_is_not_asked_by_another_connection_again() {
+    let listener = listener().await;
+    let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
+    let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
+    let breaking = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head(&mut stream).await;
+    };
+    let ((), sent) = tokio::join!(breaking, sending);
+    assert!(matches!(sent, Err(SendError::Broken(_))), "{sent:?}");
+}
+
+#[tokio::test]
+async fn an_http2_connection_is_opened_to_the_end_whoever_leaves_meanwhile() {
+    let listener = listener().await;
+    let pool = pool(Protocol::H2C, listener.local_addr().unwrap());
+    {
+        let mut sending = pin!(pool.send(request(Protocol::H2C, &Method::GET), true));
+        begin(sending.as_mut());
+    }
+    let (stream, _) = listener.accept().await.unwrap();
+    // The caller's preface comes without anybody who asks for it.
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(5), h2::server::handshake(stream)).await;
+    assert!(opened.unwrap().is_ok());
+}
