@@ -33,3 +33,8 @@ pub const LINK_ADDRESS: &str = "rouse.dev/link-address";
 pub const LINK_FINGERPRINT: &str = "rouse.dev/link-fingerprint";
 /// Names the first pods to go when a ReplicaSet is lowered (KEP-2255).
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// The pods of one revision of a Function, as a label selector in text.
+pub fn pods_of(function: &str, revision: &str) -> String {
+    format!("{FUNCTION}={function},{REVISION}={revision}")
+}

@@ -16,7 +16,7 @@ use crate::{
     boost::Refusals,
     events::Events,
     failure::{Verdicts, memory::Memory},
-    function::{backoff::Backoff, clock::Clock, lazy::Lazy},
+    function::{backoff::Backoff, clock::Clock, degraded::Foreign, lazy::Lazy},
     leadership::Leadership,
     metrics::Metrics,
     recent::Recent,
@@ -56,6 +56,8 @@ pub struct Context {
     pub recent: Written,
     /// How long revisions have been starting.
     pub clock: Clock,
+    /// Who else writes replicas.
+    pub foreign: Foreign,
     /// Since when differences that are not urgent wait to be told.
     pub lazy: Lazy,
     /// Per object, how long to wait after an error.
@@ -70,6 +72,7 @@ impl Context {
     pub fn forget(&self, function_uid: &str) {
         self.memory.forget(function_uid);
         self.clock.stop(function_uid);
+        self.foreign.forget(function_uid);
         self.lazy.forget(function_uid);
         self.verdicts.replace(function_uid, Vec::new());
         self.refusals.forget(function_uid);

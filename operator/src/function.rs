@@ -4,6 +4,7 @@ pub mod apply;
 pub mod backoff;
 pub mod clock;
 pub mod controller;
+pub mod degraded;
 pub mod lazy;
 pub mod plan;
 pub mod resolve;
@@ -25,6 +26,7 @@ use tracing::info;
 
 use crate::context::Context;
 use apply::Stop;
+use degraded::Degraded;
 use rollout::{Rollout, View};
 use starts::Starts;
 use status::Report;
@@ -82,8 +84,9 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
         Ok((applied, all)) => {
             let wanted = valid.revision.as_str();
             let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };
-            let again = [starts.again, patience, (!all).then_some(AGAIN)].into_iter().flatten().min();
-            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
+            let (degraded, told) = degraded(cx, &valid);
+            let again = [starts.again, patience, told, (!all).then_some(AGAIN)].into_iter().flatten().min();
+            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted, degraded: &degraded };
             tell(cx, &function, &before, report, Pass::Done(again)).await
         }
         // The next pass is the new Function's, if there is one; the watch starts it.
@@ -132,6 +135,16 @@ fn decide(
     }
     view.waited = cx.clock.waited(&valid.uid, &valid.revision, starts.wanted.ready, now);
     (rollout::decide(&view), Some(patience.saturating_sub(view.waited).max(Duration::from_millis(100))))
+}
+
+/// What is not as it should be; also how long that is to be told if nothing changes.
+fn degraded(cx: &Context, valid: &Valid) -> (Vec<Degraded>, Option<Duration>) {
+    // The store's own: of what was written a moment ago, nobody looks at the managers.
+    let deployments = cx.stores.deployments.of(&valid.key);
+    let foreign = cx.foreign.look(valid, &deployments, Timestamp::now());
+    let told = foreign.as_ref().map(|(_, left)| *left);
+    let schedules = degraded::schedules(&valid.function.spec.scaling.schedules);
+    (schedules.into_iter().chain(foreign.map(|(degraded, _)| degraded)).collect(), told)
 }
 
 /// Writes the status that follows, if it is another one.

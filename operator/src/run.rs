@@ -71,7 +71,15 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     tasks.spawn(write_events);
     let work = Work::new(
         &args,
-        Parts { client: clients.call, settings, stores, events, leadership: leadership.clone(), metrics, scaling_metrics },
+        Parts {
+            client: clients.call,
+            settings,
+            stores,
+            events,
+            leadership: leadership.clone(),
+            metrics,
+            scaling_metrics,
+        },
     );
     let ended = tokio::select! {
         () = terms(leadership, &work) => Err(anyhow::anyhow!("the election ended")),

@@ -3,10 +3,12 @@
 //!
 //! Decisions are pure and take `now`: [`view`] is a Function as the stores show it, [`function`] decides about it with
 //! [`decision`] (how many replicas), [`drain`] (fewer without losing a request) and [`starts`] (ever more rarely), [`resize`]
-//! (down to the own CPU limit after a start), [`known`] says whose word is needed.
+//! (down to the own CPU limit after a start), [`known`] says whose word is needed, [`calendar`] and [`schedule`] what the time
+//! of day asks for.
 //! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
 pub mod busy;
+pub mod calendar;
 pub mod decision;
 pub mod drain;
 pub mod function;
@@ -17,6 +19,7 @@ pub mod metrics;
 pub mod order;
 pub mod resize;
 pub mod scaler;
+pub mod schedule;
 pub mod starts;
 mod tell;
 pub mod view;
@@ -33,6 +36,7 @@ use std::{
 };
 
 use ::link::{pin::Identity, v1::Orders};
+use jiff::Timestamp;
 use kube::Client;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +93,8 @@ pub struct Context {
     pub handle: Handle,
     /// Metrics.
     pub metrics: Metrics,
+    /// The time of day, which schedules go by; everything else goes by the monotonic clock.
+    pub wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Scales for one term, and serves the activators. It does not return: drop it, and everything stops at once. Call it

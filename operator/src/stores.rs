@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 pub use grouped::Grouped;
 #[cfg(test)]
 pub(crate) use prune::BOOSTED;
-pub use prune::{Prune, is_boosted, unfold};
+pub use prune::{Prune, foreign_scaler, is_boosted, unfold};
 pub use queue::Queue;
 
 use follow::Follow;

@@ -147,6 +147,7 @@ impl World {
             memory: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
+            foreign: Default::default(),
             lazy: Default::default(),
             backoff: Default::default(),
             futile: Default::default(),

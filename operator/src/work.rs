@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::Client;
 
 use crate::{
@@ -66,6 +67,7 @@ impl Work {
             leadership: leadership.clone(),
             handle: handle.clone(),
             metrics: scaling_metrics,
+            wall: Box::new(Timestamp::now),
         });
         let queues = vec![stores.subscribe(), handle.changed()];
         let cx = Arc::new(Context {
@@ -81,6 +83,7 @@ impl Work {
             memory: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
+            foreign: Default::default(),
             lazy: Default::default(),
             backoff: Default::default(),
             futile: Default::default(),

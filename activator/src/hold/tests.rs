@@ -133,6 +133,20 @@ async fn at_the_most_replicas_nothing_is_held_back() {
 }
 
 #[tokio::test]
+async fn at_the_number_that_was_set_by_hand_nothing_is_held_back() {
+    let function = function(|spec| {
+        spec.scaling.target = Some(1);
+        spec.scaling.mode = crds::function::Mode::Manual;
+        spec.scaling.replicas = 1;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    assert_eq!(names(&granted(&mut tickets)), ["a"; 5]);
+}
+
+#[tokio::test]
 async fn a_newcomer_goes_behind_the_queue() {
     let function = function(|spec| {
         spec.scaling.target = Some(1);

@@ -1,8 +1,14 @@
 //! What should become of a Function's serving revision. Pure.
 
-use std::time::Instant;
+use std::{
+    cmp::Ordering,
+    time::{Duration, Instant},
+};
 
-use scale::{Delta, Idle, Observed, Said, Scaler, Sizing, Verdict};
+use scale::{
+    Adaptive, Delta, Idle, Observed, Said, Scaler, Settings, Sizing, Verdict,
+    settings::{LONGEST_WINDOW, SHORTEST_WINDOW},
+};
 
 use super::{
     drain::Why,
@@ -40,6 +46,8 @@ pub struct Load {
 #[derive(Debug, Default)]
 pub struct Judge {
     scaler: Option<Scaler>,
+    /// Of a Function that wants its idle window learnt.
+    adaptive: Option<Box<Adaptive>>,
     sizing: Option<Sizing>,
 }
 
@@ -62,26 +70,42 @@ impl Judge {
         }
     }
 
+    /// What the Function says of its size, with the idle window that was learnt if it wants that.
+    fn settings(&mut self, view: &View, idle: &Idle, now: Instant) -> Settings {
+        if !view.adaptive {
+            self.adaptive = None;
+            return view.settings;
+        }
+        let adaptive = self.adaptive.get_or_insert_default();
+        adaptive.observe(now, idle);
+        Settings { idle_window: Some(learnt(adaptive, &view.settings)), ..view.settings }
+    }
+
     /// Decides about the serving revision of `view`.
     ///
-    /// A failed start goes to zero whatever is known, because no request can be in one of its pods; a paused Function
-    /// goes whatever its load is. Everything else that lowers needs the whole picture: what is not known is never taken
+    /// A failed start goes to zero whatever is known, because no request can be in one of its pods; where the number is
+    /// fixed the load says nothing. Everything else that lowers needs the whole picture: what is not known is never taken
     /// for a zero.
     pub fn decide(&mut self, view: &View, serving: &Revision, load: &Load, now: Instant) -> Decision {
-        let scaler =
-            self.scaler.get_or_insert_with(|| Scaler::new(now, load.ready.max(serving.replicas), &view.settings));
         self.sizing = None;
-        let up = serving.replicas > 0;
-        if serving.failed {
-            return if up { Decision::Zero(Why::Failed) } else { Decision::Keep };
+        if view.fixed.is_some() {
+            // It remembers nothing of that time: it begins at the number that it finds, as a new leader does.
+            (self.scaler, self.adaptive) = (None, None);
         }
-        if view.paused {
-            return match up {
-                true if load.idle.complete() => Decision::Zero(Why::Paused),
-                true => Decision::Blocked,
-                false => Decision::Keep,
+        if serving.failed {
+            return if serving.replicas > 0 { Decision::Zero(Why::Failed) } else { Decision::Keep };
+        }
+        if let Some(fixed) = view.fixed {
+            return match fixed.cmp(&serving.replicas) {
+                Ordering::Greater => Decision::Raise(fixed),
+                Ordering::Equal => Decision::Keep,
+                Ordering::Less if !load.idle.complete() => Decision::Blocked,
+                Ordering::Less if fixed > 0 => Decision::Lower(fixed),
+                Ordering::Less => Decision::Zero(Why::Stopped),
             };
         }
+        let settings = self.settings(view, &load.idle, now);
+        let scaler = self.scaler.get_or_insert_with(|| Scaler::new(now, load.ready.max(serving.replicas), &settings));
         let observed = Observed {
             said: &load.said,
             idle: load.idle,
@@ -90,7 +114,7 @@ impl Judge {
             serving: true,
             reached_initial: true,
         };
-        let sizing = scaler.decide(now, &observed, &view.settings);
+        let sizing = scaler.decide(now, &observed, &settings);
         self.sizing = Some(sizing);
         match sizing.verdict {
             Verdict::Keep => Decision::Keep,
@@ -100,6 +124,11 @@ impl Judge {
             Verdict::Blocked(_) => Decision::Blocked,
         }
     }
+}
+
+/// The idle window that was learnt, taken to the bounds of `windowSeconds`.
+fn learnt(adaptive: &Adaptive, settings: &Settings) -> Duration {
+    adaptive.window(settings.windows().stable).clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
 }
 
 /// While no pod is ready, every request is held, and an activator that holds requests has already asked for as many

@@ -158,7 +158,7 @@ impl State {
         let steps = self.drains.step(&goals, &word.busy, &word.acks, now, ids);
         let mut effects: Vec<Effect> =
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
-        effects.extend(self.raise(view, now));
+        effects.extend(self.raise(view, word, now));
         effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::Resize));
         effects.extend(self.block(word, now));
         effects
@@ -219,7 +219,7 @@ impl State {
                 Decision::Zero(why) => Some(Want::none(why)),
                 Decision::Keep | Decision::Raise(_) | Decision::Blocked => None,
             },
-            Role::Candidate => failed.or(view.paused.then_some(Why::Paused)).map(Want::none),
+            Role::Candidate => failed.or(view.is_stopped().then_some(Why::Stopped)).map(Want::none),
             Role::Retired => failed.or(Some(Why::Retired)).map(Want::none),
         }
     }
@@ -238,9 +238,9 @@ impl State {
         }
     }
 
-    /// Raises the serving revision to `minReplicas`, and a candidate to the serving one's size. The version that was seen
+    /// Raises the serving revision to what was decided, and a candidate to the serving one's size. The version that was seen
     /// is the condition of the write, so a wake that is not seen yet is never undone.
-    fn raise(&mut self, view: &View, now: Instant) -> Vec<Effect> {
+    fn raise(&mut self, view: &View, word: &Word, now: Instant) -> Vec<Effect> {
         let size = match (self.decision, view.serving()) {
             // What is about to go needs no successor at its size.
             (None | Some(Decision::Zero(_)), _) | (_, None) => 0,
@@ -249,13 +249,18 @@ impl State {
         let wanted = |revision: &Revision| match (revision.role, self.decision) {
             (Role::Serving, Some(Decision::Raise(to))) => Some(to),
             // To the size of the one that it follows, before it takes over. Never down.
-            (Role::Candidate, _) if !view.paused && !revision.failed => (revision.replicas < size).then_some(size),
+            (Role::Candidate, _) if !view.is_stopped() && !revision.failed => {
+                (revision.replicas < size).then_some(size)
+            }
             _ => None,
         };
+        // A request starts a failed function at once. Where the number is fixed no activator does that.
+        let asked_for = view.fixed.is_some() && word.said.iter().any(|said| said.held > 0);
         let mut effects = Vec::new();
         let mut raises = BTreeMap::new();
         for revision in &view.revisions {
-            let free = !self.drains.holds(&revision.name) && self.starts.may_raise(&revision.name, now);
+            let rested = self.starts.may_raise(&revision.name, now) || (asked_for && revision.role == Role::Serving);
+            let free = !self.drains.holds(&revision.name) && rested;
             let Some(replicas) = wanted(revision).filter(|_| free) else { continue };
             let asked = self.raises.get(&revision.name);
             if let Some(asked) = asked.filter(|asked| asked.version == revision.version && now < asked.again) {

@@ -41,7 +41,7 @@ struct WriteLabels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Reason {
     Idle,
-    Paused,
+    Stopped,
     Retired,
     Failed,
     Excess,
@@ -196,7 +196,7 @@ impl Metrics {
     pub(super) fn ended(&self, why: Why, end: End) {
         let reason = match why {
             Why::Idle => Reason::Idle,
-            Why::Paused => Reason::Paused,
+            Why::Stopped => Reason::Stopped,
             Why::Retired => Reason::Retired,
             Why::Failed => Reason::Failed,
             Why::Excess => Reason::Excess,

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use crds::function::Schedule;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::HEARTBEAT;
@@ -19,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Context,
+    calendar::Calendar,
     drain::{Current, End, Marking, Outcome, Why},
     function::{Effect, State, Word},
     known::Known,
@@ -68,6 +70,8 @@ pub struct Scaler {
     keys: HashMap<String, Key>,
     /// Those about which time alone can change something.
     awake: HashSet<Key>,
+    /// About the others with schedules: when to look again.
+    calendar: Calendar,
     /// Those that had to wait because too many calls were open.
     waiting: Waiting,
     calls: JoinSet<Answer>,
@@ -86,6 +90,7 @@ impl Scaler {
             functions: HashMap::new(),
             keys: HashMap::new(),
             awake: HashSet::new(),
+            calendar: Calendar::default(),
             waiting: Waiting::default(),
             calls: JoinSet::new(),
         }
@@ -151,7 +156,8 @@ impl Scaler {
     /// Once a second: everything that time alone can change.
     fn tick(&mut self) {
         self.count_activators();
-        self.look_at(self.awake.clone());
+        let due = self.calendar.due((self.cx.wall)());
+        self.look_at(self.awake.union(&due).cloned().collect::<HashSet<_>>());
         self.board.forget_acks(&self.ledger.ordered());
         self.ledger.renew();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -179,6 +185,7 @@ impl Scaler {
     fn look(&mut self, key: &Key) {
         let Some(view) = self.view(key) else {
             self.forget(key);
+            self.calendar.forget(key);
             return;
         };
         if self.functions.get(key).is_some_and(|tended| tended.uid != view.uid) {
@@ -206,12 +213,14 @@ impl Scaler {
         }
     }
 
-    fn view(&self, key: &Key) -> Option<View> {
+    fn view(&mut self, key: &Key) -> Option<View> {
         let verdicts = &self.cx.verdicts;
         let board = &self.board;
         let ready =
             |pods: &std::collections::BTreeSet<String>| board.roster().any_ready(pods.iter().map(String::as_str));
-        View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready)
+        let (calendar, now) = (&mut self.calendar, (self.cx.wall)());
+        let scheduled = |schedules: &[Schedule]| calendar.min(key, schedules, now);
+        View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready, scheduled)
     }
 
     fn word(&self, view: &View) -> Word {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crds::{
     Function,
-    function::{Metric, Mode, Scaling},
+    function::{Idle, Metric, Scaling, Schedule},
     labels, revision,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -73,8 +73,10 @@ pub struct View {
     pub key: Key,
     /// Its UID.
     pub uid: String,
-    /// Nobody is served and nothing runs.
-    pub paused: bool,
+    /// So many replicas whatever the load is: what was set by hand, 0 while paused. `None`: the load decides.
+    pub fixed: Option<i32>,
+    /// The idle window is learnt.
+    pub adaptive: bool,
     /// What the spec says of its size.
     pub settings: Settings,
     /// Its revisions, in order of their names.
@@ -84,12 +86,13 @@ pub struct View {
 impl View {
     /// Reads the Function's state from the stores. `None`: it does not exist, or is being deleted, and then nothing is
     /// decided about it. `verdict`: of a revision (UID of the Function, name); `ready`: whether any activator has one of
-    /// the pods (UIDs) for ready.
+    /// the pods (UIDs) for ready; `scheduled`: replicas that schedules ask for now.
     pub fn read(
         stores: &Stores,
         key: &Key,
         verdict: impl Fn(&str, &str) -> Option<Verdict>,
         ready: impl Fn(&BTreeSet<String>) -> bool,
+        scheduled: impl FnOnce(&[Schedule]) -> i32,
     ) -> Option<Self> {
         let function = stores.function(key).filter(|function| function.metadata.deletion_timestamp.is_none())?;
         let uid = function.uid()?;
@@ -107,13 +110,21 @@ impl View {
             revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
         }
         let scaling = &function.spec.scaling;
-        let paused = scaling.mode == Mode::Paused;
-        Some(Self { key: key.clone(), uid, paused, settings: settings(scaling), revisions })
+        let fixed = scaling.fixed();
+        let min = scaling.min_replicas.max(scheduled(if fixed.is_none() { &scaling.schedules } else { &[] }));
+        let settings = Settings { min, ..settings(scaling) };
+        let adaptive = scaling.idle == Idle::Adaptive;
+        Some(Self { key: key.clone(), uid, fixed, adaptive, settings, revisions })
     }
 
     /// Replicas that run without any request.
     pub fn floor(&self) -> i32 {
-        if self.paused { 0 } else { self.settings.min.min(self.settings.max).max(0) }
+        self.fixed.unwrap_or(self.settings.min.min(self.settings.max).max(0))
+    }
+
+    /// Whether nothing is to run, load or not.
+    pub fn is_stopped(&self) -> bool {
+        self.fixed == Some(0)
     }
 
     /// The revision that serves.
@@ -214,7 +225,6 @@ fn settings(scaling: &Scaling) -> Settings {
         utilization_percent: f64::from(scaling.target_utilization_percent),
         stable_window: seconds(scaling.window_seconds),
         scale_down_delay: seconds(scaling.scale_down_delay_seconds),
-        min: scaling.min_replicas,
         max: scaling.max_replicas,
         ..Settings::default()
     }

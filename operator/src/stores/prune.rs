@@ -1,6 +1,7 @@
 //! What is thrown away of an object before it is kept: idle functions are many and must be small.
 
 use crds::{Amount, Function, Trigger, labels, names};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, PodSpec, PodTemplateSpec, Service, ServiceAccount},
@@ -14,6 +15,12 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const FOLDED: &str = "rouse.dev/folded-template";
 /// Annotation of a kept pod whose CPU limit is still that of its start. It exists in this process only.
 pub(crate) const BOOSTED: &str = "rouse.dev/boosted";
+/// Annotation under which a kept Deployment has the last foreign write of its replicas: time and field manager. It exists
+/// in this process only.
+const FOREIGN: &str = "rouse.dev/foreign-scaler";
+/// Who of us writes `replicas`.
+const OURS: &[&str] =
+    &[names::CREATE_MANAGER, names::OPERATOR_MANAGER, names::ACTIVATOR_MANAGER, names::AUTOSCALER_MANAGER];
 
 /// A kind that is kept.
 pub trait Prune: Resource + Sized {
@@ -34,13 +41,19 @@ impl Prune for Service {}
 impl Prune for ServiceAccount {}
 
 /// With its pod template folded up: as Rust values it takes 7 KiB, as text one. It is asked for only when the Function is
-/// looked at; the grace period alone is asked for by every look at the Function's scale.
+/// looked at; the grace period alone is asked for by every look at the Function's scale. Of its managed fields this alone
+/// is kept: who else wrote its replicas.
 impl Prune for Deployment {
     fn prune(&mut self) {
+        let foreign = foreign(self);
         metadata(self);
         // What is folded up already would be folded up without its template.
         if self.annotations().contains_key(FOLDED) {
             return;
+        }
+        self.annotations_mut().remove(FOREIGN);
+        if let Some((manager, at)) = foreign {
+            self.annotations_mut().insert(FOREIGN.to_owned(), format!("{at} {manager}"));
         }
         let Some(spec) = self.spec.as_mut() else { return };
         if let Ok(text) = serde_json::to_string(&spec.template) {
@@ -67,11 +80,34 @@ impl Prune for Pod {
     }
 }
 
+/// Who of those that are not Rouse owns `spec.replicas`, and when it wrote last. An HPA or `kubectl scale` has an entry of
+/// its own for the scale subresource, `kubectl edit` one for the object: the field is what counts.
+fn foreign(deployment: &Deployment) -> Option<(String, Timestamp)> {
+    let entries = deployment.metadata.managed_fields.iter().flatten();
+    let foreign = entries.filter_map(|entry| {
+        let manager = entry.manager.clone().filter(|manager| !OURS.contains(&manager.as_str()))?;
+        let owns = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas").is_some();
+        owns.then_some((manager, entry.time.as_ref()?.0))
+    });
+    foreign.max_by_key(|(_, at)| *at)
+}
+
+/// The last foreign write of the replicas of a kept Deployment: field manager and time. It shows until one of us writes
+/// another number.
+pub fn foreign_scaler(deployment: &Deployment) -> Option<(&str, Timestamp)> {
+    let (at, manager) = deployment.annotations().get(FOREIGN)?.split_once(' ')?;
+    Some((manager, at.parse().ok()?))
+}
+
 /// The whole of a Deployment as JSON, whether its template is folded up or not.
 pub fn unfold(deployment: &Deployment) -> serde_json::Result<Value> {
     let mut whole = serde_json::to_value(deployment)?;
     let annotations = whole.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
-    if let Some(Value::String(text)) = annotations.and_then(|annotations| annotations.remove(FOLDED)) {
+    let template = annotations.and_then(|annotations| {
+        annotations.remove(FOREIGN);
+        annotations.remove(FOLDED)
+    });
+    if let Some(Value::String(text)) = template {
         whole["spec"]["template"] = serde_json::from_str(&text)?;
     }
     Ok(whole)
@@ -147,5 +183,45 @@ mod tests {
             let kept = given.annotations().keys().filter(|key| *key != BOOSTED).count();
             assert_eq!(kept, usize::from(own.is_some()), "no annotation but ours is kept");
         }
+    }
+
+    #[test]
+    fn a_foreign_write_of_replicas_is_kept_and_nobody_elses() {
+        let entry = |manager: &str, subresource: Option<&str>, fields: Value, time: &str| {
+            json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time,
+                "fieldsType": "FieldsV1", "fieldsV1": fields})
+        };
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        let kept = |entries: Vec<Value>| {
+            let annotations = json!({"kept": "1", FOREIGN: "2026-01-01T00:00:00Z forged"});
+            let mut object: Deployment = serde_json::from_value(json!({
+                "metadata": {"name": "a", "annotations": annotations, "managedFields": entries},
+                "spec": {"selector": {}, "template": {}},
+            }))
+            .unwrap();
+            // What is written and kept is pruned twice.
+            object.prune();
+            object.prune();
+            assert_eq!(object.metadata.managed_fields, None);
+            assert_eq!(
+                unfold(&object).unwrap()["metadata"]["annotations"],
+                json!({"kept": "1"}),
+                "in this process only"
+            );
+            foreign_scaler(&object).map(|(manager, at)| (manager.to_owned(), at.to_string()))
+        };
+        let (early, late) = ("2026-11-21T10:00:00Z", "2026-11-21T10:00:15Z");
+        for ours in OURS {
+            assert_eq!(kept(vec![entry(ours, Some("scale"), replicas.clone(), early)]), None, "{ours}");
+        }
+        // What the Deployment controller itself writes.
+        let status = entry("kube-controller-manager", Some("status"), json!({"f:status": {"f:replicas": {}}}), late);
+        let revision = entry("kube-controller-manager", None, json!({"f:metadata": {"f:annotations": {}}}), late);
+        assert_eq!(kept(vec![status.clone(), revision]), None);
+        let hpa = entry("kube-controller-manager", Some("scale"), replicas.clone(), early);
+        let found = |manager: &str, at: &str| Some((manager.to_owned(), at.to_owned()));
+        assert_eq!(kept(vec![status, hpa.clone()]), found("kube-controller-manager", early));
+        let edit = entry("an editor", None, json!({"f:spec": {"f:replicas": {}, "f:paused": {}}}), late);
+        assert_eq!(kept(vec![hpa, edit]), found("an editor", late));
     }
 }

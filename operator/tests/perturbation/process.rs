@@ -15,6 +15,7 @@ use operator::{
     leadership::{Leadership, Term},
     link::publish,
     scaling,
+    settings::Settings,
     stores::Stores,
     work::{Parts, Work},
 };
@@ -59,13 +60,13 @@ async fn live(server: &Arc<Server>, activator: &Arc<Activator>, epoch: u64) {
     let stores = Stores::watch(&watches, &args.pod_namespace, &mut tasks);
     stores.synced().await;
     let metrics = operator::metrics::Metrics::default();
-    let (events, write_events) = Events::new(calls.clone(), &args.pod_name, metrics.clone());
-    tasks.spawn(write_events);
     let term = Term { epoch, valid_until: Instant::now() + Duration::from_secs(1_000_000) };
     let (_leads, terms) = watch::channel(Some(term));
     let leadership = Leadership::fixed(terms);
+    let (events, write_events) = Events::new(calls.clone(), &args.pod_name, leadership.clone(), metrics.clone());
+    tasks.spawn(write_events);
     let parts = Parts {
-        settings: Settings::new(&args),
+        settings: Settings::new(args),
         client: calls.clone(),
         stores,
         events,

@@ -48,7 +48,8 @@ impl Bench {
             leaving: BTreeSet::new(),
         };
         let key = ObjectRef::new("f").within("shop");
-        let view = View { key, uid: "uf".to_owned(), paused: false, settings, revisions: vec![revision] };
+        let view =
+            View { key, uid: "uf".to_owned(), fixed: None, adaptive: false, settings, revisions: vec![revision] };
         let now = Instant::now() + Duration::from_secs(100_000);
         let none = vec![0; activators];
         Self {
@@ -174,17 +175,95 @@ fn what_is_not_known_lowers_nothing_and_what_is_known_raises() {
 }
 
 #[test]
-fn paused_and_failed_come_before_any_load() {
+fn stopped_and_failed_come_before_any_load() {
     let mut bench = Bench::new(1, 2);
     bench.load(&[9], &[0]);
-    bench.view.paused = true;
-    assert_eq!(bench.decide(), Decision::Zero(Why::Paused));
+    bench.view.fixed = Some(0);
+    assert_eq!(bench.decide(), Decision::Zero(Why::Stopped));
     bench.unknown = 1;
     assert_eq!(bench.decide(), Decision::Blocked);
     bench.view.revisions[0].failed = true;
     assert_eq!(bench.decide(), Decision::Zero(Why::Failed), "no request can be in one of its pods");
     bench.become_(0);
     assert_eq!(bench.decide(), Decision::Keep);
+}
+
+#[test]
+fn a_number_that_is_set_by_hand_is_kept_whatever_the_load_and_the_bounds() {
+    let mut bench = Bench::new(1, 4);
+    bench.view.fixed = Some(30);
+    assert_eq!(bench.decide(), Decision::Raise(30), "above max");
+    bench.become_(30);
+    bench.load(&[0], &[0]);
+    for _ in 0..600 {
+        bench.now += SECOND;
+        assert_eq!(bench.decide(), Decision::Keep, "long past every window");
+    }
+    bench.load(&[5000], &[500]);
+    assert_eq!(bench.decide(), Decision::Keep);
+    bench.view.settings.min = 10;
+    bench.view.fixed = Some(3);
+    assert_eq!(bench.decide(), Decision::Lower(3), "below min, and at once");
+    assert_eq!(bench.judge.sizing(), None);
+    bench.unknown = 1;
+    assert_eq!(bench.decide(), Decision::Blocked, "a drain needs every activator");
+    bench.become_(0);
+    assert_eq!(bench.decide(), Decision::Raise(3), "a raise needs none");
+}
+
+#[test]
+fn back_in_auto_it_begins_at_the_number_that_it_finds() {
+    let mut bench = Bench::new(1, 8);
+    bench.view.fixed = Some(8);
+    bench.load(&[10], &[0]);
+    bench.seconds(120);
+    bench.view.fixed = None;
+    bench.seconds(59);
+    assert_eq!(bench.view.revisions[0].replicas, 8, "not before a whole window has been seen");
+    bench.seconds(120);
+    assert_eq!(bench.view.revisions[0].replicas, 1);
+}
+
+/// A call of a second every five minutes, with a fixed window of one minute.
+#[test]
+fn a_function_that_wants_it_is_kept_for_as_long_as_its_own_pauses_last() {
+    let mut bench = Bench::new(1, 1);
+    bench.view.adaptive = true;
+    let call = |bench: &mut Bench| {
+        bench.become_(1);
+        bench.load(&[1], &[0]);
+        bench.seconds(1);
+        bench.load(&[0], &[0]);
+    };
+    for _ in 0..12 {
+        call(&mut bench);
+        bench.seconds(299);
+    }
+    call(&mut bench);
+    // The pauses lie in the bin that ends after six minutes; a tenth more is 396 s.
+    bench.seconds(395);
+    assert_eq!(bench.view.revisions[0].replicas, 1);
+    bench.seconds(1);
+    assert_eq!(bench.view.revisions[0].replicas, 0);
+    // As soon as it is not wanted any more, nothing is remembered.
+    call(&mut bench);
+    bench.view.adaptive = false;
+    bench.seconds(60);
+    assert_eq!(bench.view.revisions[0].replicas, 0);
+    assert!(bench.judge.adaptive.is_none());
+}
+
+#[test]
+fn what_is_learnt_stays_within_the_bounds_of_a_window() {
+    let settings = Settings { stable_window: WINDOW, ..Settings::default() };
+    let after = |minutes: u64| {
+        let mut adaptive = Adaptive::default();
+        (0..20).for_each(|_| adaptive.count(Duration::from_secs(60 * minutes)));
+        learnt(&adaptive, &settings)
+    };
+    assert_eq!(after(60), LONGEST_WINDOW, "learnt: 67 minutes");
+    assert_eq!(after(1), Duration::from_secs(132));
+    assert_eq!(after(600), WINDOW, "nothing is learnt from what is beyond an hour");
 }
 
 #[test]

@@ -20,13 +20,13 @@ use crate::{
 pub enum Why {
     /// Nobody called for a whole window. Any request cancels it.
     Idle,
-    /// The Function is paused. Requests in flight may end first.
-    Paused,
+    /// The Function is paused, or scaled to zero by hand. Requests in flight may end first.
+    Stopped,
     /// Another revision serves. Requests in flight may end first.
     Retired,
     /// It never started: there is nothing to drain.
     Failed,
-    /// It has more replicas than it needs: some go, the others serve on. Requests in flight may end first.
+    /// It has more replicas than it needs, or than were set by hand: some go, the others serve on. Requests in flight may end first.
     Excess,
 }
 
@@ -126,7 +126,7 @@ impl Target {
         let empty = |ack: &Ack| match self.want.why {
             Why::Idle => ack.in_flight == 0 && ack.held == 0,
             // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for.
-            Why::Paused | Why::Retired | Why::Failed | Why::Excess => ack.in_flight == 0 || waited,
+            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => ack.in_flight == 0 || waited,
         };
         acks.all(order, now, empty)
     }

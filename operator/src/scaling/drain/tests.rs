@@ -264,7 +264,7 @@ fn a_deployment_that_is_gone_ends_it() {
 
 #[test]
 fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
-    for why in [Why::Retired, Why::Paused] {
+    for why in [Why::Retired, Why::Stopped] {
         let mut bench = Bench::new();
         let old = revision("f-0", 1, 4, &["a"]);
         bench.step(&[(&old, Some(why))]);

@@ -35,7 +35,14 @@ fn view(min: i32, revisions: Vec<Revision>) -> View {
         max: 10,
         ..Settings::default()
     };
-    View { key: ObjectRef::new("f").within("shop"), uid: "uf".to_owned(), paused: false, settings, revisions }
+    View {
+        key: ObjectRef::new("f").within("shop"),
+        uid: "uf".to_owned(),
+        fixed: None,
+        adaptive: false,
+        settings,
+        revisions,
+    }
 }
 
 struct Bench {
@@ -194,11 +201,52 @@ fn a_paused_function_goes_whatever_min_says() {
     let mut bench = Bench::new(0);
     bench.word.seen = vec![Seen::Busy; 2];
     let mut paused = view(2, vec![revision("f-1", Role::Serving, 2, &["a", "b"])]);
-    paused.paused = true;
+    paused.fixed = Some(0);
     bench.step(&paused);
     assert_eq!(bench.state.order().unwrap().pods.len(), 2);
     bench.all_ack();
     assert_eq!(bench.step(&paused), [read("f-1")]);
+}
+
+#[test]
+fn a_number_set_by_hand_is_written_at_once_and_a_lower_one_after_a_drain() {
+    let mut bench = Bench::new(3600);
+    let manual = |replicas, pods: &[&str], fixed| {
+        let mut revision = revision("f-1", Role::Serving, replicas, pods);
+        revision.ready = revision.pods.clone();
+        View { fixed: Some(fixed), ..view(0, vec![revision]) }
+    };
+    assert_eq!(bench.step(&manual(0, &[], 3)), [write("f-1", 3, "1")]);
+    assert_eq!(bench.step(&manual(3, &["a", "b", "c"], 3)), []);
+    assert!(bench.state.order().is_none(), "idle for an hour");
+    bench.step(&manual(3, &["a", "b", "c"], 1));
+    assert_eq!(bench.state.order().unwrap().pods.len(), 2);
+    bench.step(&manual(3, &["a", "b", "c"], 0));
+    assert_eq!(bench.state.order().unwrap().pods.len(), 3);
+    bench.all_ack();
+    assert_eq!(bench.step(&manual(3, &["a", "b", "c"], 0)), [read("f-1")]);
+    let fresh = State::default();
+    assert!(!fresh.is_awake(&manual(0, &[], 0)) && fresh.is_awake(&manual(0, &[], 1)));
+}
+
+#[test]
+fn a_start_by_hand_that_failed_is_tried_again_after_a_pause_or_at_once_for_a_request() {
+    let mut bench = Bench::new(0);
+    let view = |failed, replicas| {
+        let revision = Revision { failed, ..revision("f-1", Role::Serving, replicas, &[]) };
+        View { fixed: Some(1), ..view(0, vec![revision]) }
+    };
+    assert_eq!(bench.step(&view(true, 1)), [read("f-1")]);
+    let current = Current { version: "7".to_owned(), generation: 1, replicas: 1 };
+    assert_eq!(bench.state.read("f-1", Ok(current), &bench.word.acks, bench.now), Some(write("f-1", 0, "7")));
+    bench.state.written("f-1", Outcome::Done, bench.now);
+    assert_eq!(bench.step(&view(false, 0)).len(), 1, "its way down has ended");
+    assert_eq!(bench.step(&view(false, 0)), []);
+    bench.word.said = vec![Said { at: bench.now, in_flight: 0, held: 1 }];
+    assert_eq!(bench.step(&view(false, 0)), [write("f-1", 1, "1")]);
+    bench.word.said.clear();
+    bench.wait(2);
+    assert_eq!(bench.step(&view(false, 0)), [write("f-1", 1, "1")]);
 }
 
 #[test]
