@@ -97,7 +97,8 @@ fn who_takes_longer_than_is_allowed_is_not_waited_for() {
 
 #[test]
 fn only_a_whole_revision_loses_some_of_its_pods() {
-    let spoils: [(&str, fn(&mut Revision)); 3] = [
+    type Spoil = fn(&mut Revision);
+    let spoils: [(&str, Spoil); 3] = [
         ("one is not Ready", |r| r.ready = set(&["b", "c", "d"])),
         ("one is missing", |r| r.pods = set(&["a", "b", "c"])),
         ("there is one too many", |r| {
