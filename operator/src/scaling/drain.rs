@@ -184,7 +184,8 @@ impl Drains {
                 steps.push((goal.revision.name.clone(), ended));
             }
         }
-        self.reorder(ids);
+        self.reorder(acks, now, ids);
+        self.heed(acks, now);
         for goal in goals {
             let next = self.advance(goal.revision, acks, now);
             steps.extend(next.into_iter().map(|step| (goal.revision.name.clone(), step)));
@@ -326,6 +327,9 @@ impl Drains {
                         target.want = want;
                         target.phase = Phase::Draining;
                     }
+                    if !revision.pods.is_subset(&target.pods) {
+                        target.since = None;
+                    }
                     target.pods.clone_from(&revision.pods);
                     target.replicas = revision.replicas;
                     target.linger = revision.linger;
@@ -342,7 +346,7 @@ impl Drains {
     }
 
     /// One order for all targets: the same as before while its pods are the same, else another.
-    fn reorder(&mut self, ids: &mut OrderIds) {
+    fn reorder(&mut self, acks: &Acks, now: Instant, ids: &mut OrderIds) {
         let draining = || self.targets.values().filter(|target| target.want.why.drains());
         if draining().next().is_none() {
             self.order = None;
@@ -351,8 +355,25 @@ impl Drains {
         }
         let pods: BTreeSet<String> = draining().flat_map(|target| target.pods.iter().cloned()).collect();
         if self.renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+            // Who did not keep it to its end may have sent requests to its pods.
+            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
+                self.targets.values_mut().for_each(|target| target.since = None);
+            }
             self.order = Some(Order { id: ids.next(), pods });
             self.renew = false;
+        }
+    }
+
+    /// Notes since when everybody keeps the order. Who is not heard may be sending requests to its pods.
+    fn heed(&mut self, acks: &Acks, now: Instant) {
+        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_| true));
+        let unheard = acks.given.iter().any(Option::is_none);
+        for target in self.targets.values_mut() {
+            if unheard {
+                target.since = None;
+            } else if kept {
+                target.since.get_or_insert(now);
+            }
         }
     }
 }

@@ -87,6 +87,9 @@ fn who_takes_longer_than_is_allowed_is_not_waited_for() {
     let mut up = four();
     bench.to(&up, Some(EXCESS));
     up.marked = set(&["c", "d"]);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, Some(EXCESS)), []);
     bench.wait(29_999);
     bench.ack(0, 0, 1, 5);
     bench.ack(1, 0, 0, 5);
@@ -97,10 +100,14 @@ fn who_takes_longer_than_is_allowed_is_not_waited_for() {
 
 #[test]
 fn only_a_whole_revision_loses_some_of_its_pods() {
-    let spoils: [(&str, fn(&mut Revision)); 3] = [
-        ("one is not Ready", |r| drop(r.ready.remove("a"))),
+    type Spoil = fn(&mut Revision);
+    let spoils: [(&str, Spoil); 3] = [
+        ("one is not Ready", |r| r.ready = set(&["b", "c", "d"])),
         ("one is missing", |r| r.pods = set(&["a", "b", "c"])),
-        ("there is one too many", |r| drop((r.pods.insert("e".to_owned()), r.ready.insert("e".to_owned())))),
+        ("there is one too many", |r| {
+            r.pods.insert("e".to_owned());
+            r.ready.insert("e".to_owned());
+        }),
     ];
     for (what, spoil) in spoils {
         let mut bench = Bench::four();
@@ -143,6 +150,26 @@ fn less_is_wanted_meanwhile_after_this() {
     // Nobody calls any more: all of them, at once.
     assert_eq!(bench.to(&up, Some(Want::none(Why::Idle))), []);
     assert_eq!(bench.order().pods.len(), 4);
+}
+
+#[test]
+fn requests_on_pods_that_go_later_have_their_time_too() {
+    let mut bench = Bench::four();
+    let up = four();
+    bench.to(&up, Some(EXCESS));
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    bench.to(&up, Some(EXCESS));
+    bench.wait(30_000);
+    let paused = Some(Want::none(Why::Paused));
+    bench.to(&up, paused);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, paused), []);
+    bench.wait(30_000);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, paused), [Step::Read]);
 }
 
 #[test]
