@@ -45,6 +45,10 @@ const RETRY: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_secs(5);
 const REST_MOST: Duration = Duration::from_secs(300);
 
+/// An order that not everybody keeps for so long is given anew: an activator that took its pods back keeps to no order that
+/// it has had before.
+const ANEW: Duration = Duration::from_secs(5);
+
 /// What is wanted of a revision.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal<'a> {
@@ -132,6 +136,8 @@ pub struct Drains {
     rests: BTreeMap<String, Rest>,
     /// The order is to be acknowledged anew.
     renew: bool,
+    /// Since when not everybody keeps the order, while something waits for that.
+    unheeded: Option<Instant>,
 }
 
 impl Drains {
@@ -354,13 +360,15 @@ impl Drains {
             return;
         }
         let pods: BTreeSet<String> = draining().flat_map(|target| target.pods.iter().cloned()).collect();
-        if self.renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+        let renew = self.renew || self.unheeded.is_some_and(|since| now >= since + ANEW);
+        if renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
             // Who did not keep it to its end may have sent requests to its pods.
             if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
                 self.targets.values_mut().for_each(|target| target.since = None);
             }
             self.order = Some(Order { id: ids.next(), pods });
             self.renew = false;
+            self.unheeded = None;
         }
     }
 
@@ -375,6 +383,9 @@ impl Drains {
                 target.since.get_or_insert(now);
             }
         }
+        let open = |target: &Target| matches!(target.phase, Phase::Draining | Phase::Reading(_));
+        let waits = self.order.is_some() && self.targets.values().any(open);
+        self.unheeded = (waits && !kept).then(|| self.unheeded.unwrap_or(now));
     }
 }
 
