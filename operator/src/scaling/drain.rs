@@ -337,6 +337,7 @@ impl Drains {
                         target.since = None;
                     }
                     target.pods.clone_from(&revision.pods);
+                    target.stay.clear();
                     target.replicas = revision.replicas;
                     target.linger = revision.linger;
                     None

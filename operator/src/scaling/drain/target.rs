@@ -72,7 +72,7 @@ pub(super) struct Target {
     /// Those that are to go.
     pub(super) pods: BTreeSet<String>,
     /// Its other pods, which are to stay.
-    stay: BTreeSet<String>,
+    pub(super) stay: BTreeSet<String>,
     /// How many of these went.
     strays: usize,
     pub(super) linger: Duration,

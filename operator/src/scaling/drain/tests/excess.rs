@@ -153,6 +153,20 @@ fn less_is_wanted_meanwhile_after_this() {
 }
 
 #[test]
+fn those_that_were_to_stay_are_no_strays_when_all_go_after_all() {
+    let mut bench = Bench::four();
+    let up = four();
+    bench.to(&up, Some(EXCESS));
+    bench.to(&up, Some(Want::none(Why::Idle)));
+    bench.all_ack();
+    assert_eq!(bench.to(&up, Some(Want::none(Why::Idle))), [Step::Read]);
+    assert!(bench.read("f-1", Ok(current(77, 4, 4))).is_some());
+    bench.written("f-1", Outcome::Done);
+    let down = revision("f-1", 0, 5, &[]);
+    assert_eq!(bench.to(&down, None), [Step::Ended(Why::Idle, End::Lowered { strays: 0 })]);
+}
+
+#[test]
 fn requests_on_pods_that_go_later_have_their_time_too() {
     let mut bench = Bench::four();
     let up = four();
