@@ -314,6 +314,13 @@ impl Drains {
             self.targets.extend(target.map(|target| (revision.name.clone(), target)));
             return None;
         };
+        if let (Phase::Draining | Phase::Reading(_), Some(want)) = (&target.phase, goal.want)
+            && revision.replicas <= want.to
+        {
+            // By somebody else, or by a write of ours whose answer was lost.
+            target.want = want;
+            target.phase = Phase::Lowered(revision.generation);
+        }
         match target.phase {
             Phase::Writing(_) => None,
             Phase::Lowered(generation) => {
@@ -321,12 +328,6 @@ impl Drains {
                 self.end(&revision.name, end)
             }
             Phase::Draining | Phase::Reading(_) => match goal.want {
-                Some(want) if revision.replicas <= want.to => {
-                    // By somebody else, or by a write of ours whose answer was lost.
-                    target.want = want;
-                    target.phase = Phase::Lowered(revision.generation);
-                    None
-                }
                 // From some to all: a wish of its own, with all pods.
                 Some(want) if want.to == 0 => {
                     if want != target.want {
