@@ -213,12 +213,13 @@ impl Drains {
             None => BTreeSet::new(),
         };
         steps.extend(self.marks.step(&revision.pods, &revision.marked, &named, now).map(Step::Mark));
-        if let Some(target) = target
-            && target.phase == Phase::Draining
-            && now >= target.not_before
-            && clear
-            && named.is_subset(&revision.marked)
-        {
+        let Some(target) = target else { return steps };
+        let named = named.is_subset(&revision.marked);
+        if !named && matches!(target.phase, Phase::Reading(_)) {
+            // A cost was taken away by a late write from before: the answer is not waited for.
+            target.phase = Phase::Draining;
+        }
+        if target.phase == Phase::Draining && now >= target.not_before && clear && named {
             target.phase = Phase::Reading(acks.requests());
             steps.push(Step::Read);
         }

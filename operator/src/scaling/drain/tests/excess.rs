@@ -167,6 +167,18 @@ fn those_that_were_to_stay_are_no_strays_when_all_go_after_all() {
 }
 
 #[test]
+fn a_name_that_is_taken_away_during_the_read_stops_the_write() {
+    let mut bench = Bench::four();
+    let named = Revision { marked: set(&["c", "d"]), ..four() };
+    bench.to(&named, Some(EXCESS));
+    bench.all_ack();
+    assert_eq!(bench.to(&named, Some(EXCESS)), [Step::Read]);
+    assert_eq!(bench.to(&four(), Some(EXCESS)), [mark(&["c", "d"], &[])]);
+    assert_eq!(bench.read("f-1", Ok(current(77, 4, 4))), None);
+    assert_eq!(bench.to(&named, Some(EXCESS)), [Step::Read], "once they are named again");
+}
+
+#[test]
 fn requests_on_pods_that_go_later_have_their_time_too() {
     let mut bench = Bench::four();
     let up = four();
