@@ -128,7 +128,7 @@ struct Rest {
 }
 
 /// The revisions of one Function that are on their way down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Drains {
     targets: BTreeMap<String, Target>,
     marks: Marks,

@@ -74,7 +74,7 @@ pub(super) struct Target {
     /// Its other pods, which are to stay.
     pub(super) stay: BTreeSet<String>,
     /// How many of these went.
-    strays: usize,
+    pub(super) strays: usize,
     pub(super) linger: Duration,
     pub(super) replicas: i32,
     /// Since when every activator has kept all of these pods drained.

@@ -1,5 +1,6 @@
 mod excess;
 mod interleavings;
+mod model;
 
 use std::time::Duration;
 
