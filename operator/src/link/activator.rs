@@ -1,7 +1,7 @@
 //! What one activator has said, and whether its next report may follow. Pure.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -268,6 +268,9 @@ impl Activator {
         for pod in report.pods {
             self.see(pod, &mut changes)?;
         }
+        // A report has every order that is in force at the sender: what it leaves out is in force no longer.
+        let before = std::mem::take(&mut self.acks);
+        changes.touched.extend(before.into_keys());
         for ack in report.acknowledgements {
             self.acknowledge(ack, now, &mut changes)?;
         }
@@ -359,11 +362,6 @@ impl Activator {
         let Acknowledgement { epoch, order, held, in_flight, requests, .. } = ack;
         self.acks.insert(ack.function_uid, Ack { epoch, order, held, in_flight, requests, at: now });
         Ok(())
-    }
-
-    /// Drops acknowledgements of orders that are over, so that they do not pile up.
-    pub fn forget_acks(&mut self, ordered: &HashSet<String>) {
-        self.acks.retain(|function, _| ordered.contains(function));
     }
 }
 

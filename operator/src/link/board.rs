@@ -54,11 +54,6 @@ impl Board {
         self.roster().set_counting(counting, now());
     }
 
-    /// Drops acknowledgements for functions without an order.
-    pub fn forget_acks(&self, ordered: &HashSet<String>) {
-        self.roster().forget_acks(ordered);
-    }
-
     /// Functions with news. For one reader.
     pub fn news(&self) -> &News {
         &self.news

@@ -1,7 +1,7 @@
 //! Every activator that counts, and what each has said. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Instant,
 };
 
@@ -135,13 +135,6 @@ impl Roster {
         let members = self.members(now);
         let known = members.iter().flatten().filter(|one| one.is_heard(now)).count();
         Heads { known, unknown: members.len() - known }
-    }
-
-    /// Drops acknowledgements for functions that have no order.
-    pub fn forget_acks(&mut self, ordered: &HashSet<String>) {
-        for entry in self.activators.values_mut() {
-            entry.activator.forget_acks(ordered);
-        }
     }
 
     /// Who counts, and who is heard all the same; `None` for one that never attached.

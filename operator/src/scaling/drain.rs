@@ -45,6 +45,10 @@ const RETRY: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_secs(5);
 const REST_MOST: Duration = Duration::from_secs(300);
 
+/// An order that not everybody keeps for so long is given anew: an activator that took its pods back keeps to no order that
+/// it has had before.
+const ANEW: Duration = Duration::from_secs(5);
+
 /// What is wanted of a revision.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal<'a> {
@@ -124,7 +128,7 @@ struct Rest {
 }
 
 /// The revisions of one Function that are on their way down.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Drains {
     targets: BTreeMap<String, Target>,
     marks: Marks,
@@ -132,6 +136,8 @@ pub struct Drains {
     rests: BTreeMap<String, Rest>,
     /// The order is to be acknowledged anew.
     renew: bool,
+    /// Since when not everybody keeps the order, while something waits for that.
+    unheeded: Option<Instant>,
 }
 
 impl Drains {
@@ -184,7 +190,8 @@ impl Drains {
                 steps.push((goal.revision.name.clone(), ended));
             }
         }
-        self.reorder(ids);
+        self.reorder(acks, now, ids);
+        self.heed(acks, now);
         for goal in goals {
             let next = self.advance(goal.revision, acks, now);
             steps.extend(next.into_iter().map(|step| (goal.revision.name.clone(), step)));
@@ -206,12 +213,13 @@ impl Drains {
             None => BTreeSet::new(),
         };
         steps.extend(self.marks.step(&revision.pods, &revision.marked, &named, now).map(Step::Mark));
-        if let Some(target) = target
-            && target.phase == Phase::Draining
-            && now >= target.not_before
-            && clear
-            && named.is_subset(&revision.marked)
-        {
+        let Some(target) = target else { return steps };
+        let named = named.is_subset(&revision.marked);
+        if !named && matches!(target.phase, Phase::Reading(_)) {
+            // A cost was taken away by a late write from before: the answer is not waited for.
+            target.phase = Phase::Draining;
+        }
+        if target.phase == Phase::Draining && now >= target.not_before && clear && named {
             target.phase = Phase::Reading(acks.requests());
             steps.push(Step::Read);
         }
@@ -307,6 +315,13 @@ impl Drains {
             self.targets.extend(target.map(|target| (revision.name.clone(), target)));
             return None;
         };
+        if let (Phase::Draining | Phase::Reading(_), Some(want)) = (&target.phase, goal.want)
+            && revision.replicas <= want.to
+        {
+            // By somebody else, or by a write of ours whose answer was lost.
+            target.want = want;
+            target.phase = Phase::Lowered(revision.generation);
+        }
         match target.phase {
             Phase::Writing(_) => None,
             Phase::Lowered(generation) => {
@@ -314,19 +329,17 @@ impl Drains {
                 self.end(&revision.name, end)
             }
             Phase::Draining | Phase::Reading(_) => match goal.want {
-                Some(want) if revision.replicas <= want.to => {
-                    // By somebody else, or by a write of ours whose answer was lost.
-                    target.want = want;
-                    target.phase = Phase::Lowered(revision.generation);
-                    None
-                }
                 // From some to all: a wish of its own, with all pods.
                 Some(want) if want.to == 0 => {
                     if want != target.want {
                         target.want = want;
                         target.phase = Phase::Draining;
                     }
+                    if !revision.pods.is_subset(&target.pods) {
+                        target.since = None;
+                    }
                     target.pods.clone_from(&revision.pods);
+                    target.stay.clear();
                     target.replicas = revision.replicas;
                     target.linger = revision.linger;
                     None
@@ -342,7 +355,7 @@ impl Drains {
     }
 
     /// One order for all targets: the same as before while its pods are the same, else another.
-    fn reorder(&mut self, ids: &mut OrderIds) {
+    fn reorder(&mut self, acks: &Acks, now: Instant, ids: &mut OrderIds) {
         let draining = || self.targets.values().filter(|target| target.want.why.drains());
         if draining().next().is_none() {
             self.order = None;
@@ -350,10 +363,32 @@ impl Drains {
             return;
         }
         let pods: BTreeSet<String> = draining().flat_map(|target| target.pods.iter().cloned()).collect();
-        if self.renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+        let renew = self.renew || self.unheeded.is_some_and(|since| now >= since + ANEW);
+        if renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+            // Who did not keep it to its end may have sent requests to its pods.
+            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
+                self.targets.values_mut().for_each(|target| target.since = None);
+            }
             self.order = Some(Order { id: ids.next(), pods });
             self.renew = false;
+            self.unheeded = None;
         }
+    }
+
+    /// Notes since when everybody keeps the order. Who is not heard may be sending requests to its pods.
+    fn heed(&mut self, acks: &Acks, now: Instant) {
+        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_| true));
+        let unheard = acks.given.iter().any(Option::is_none);
+        for target in self.targets.values_mut() {
+            if unheard {
+                target.since = None;
+            } else if kept {
+                target.since.get_or_insert(now);
+            }
+        }
+        let open = |target: &Target| matches!(target.phase, Phase::Draining | Phase::Reading(_));
+        let waits = self.order.is_some() && self.targets.values().any(open);
+        self.unheeded = (waits && !kept).then(|| self.unheeded.unwrap_or(now));
     }
 }
 

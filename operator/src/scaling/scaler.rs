@@ -158,7 +158,6 @@ impl Scaler {
         self.count_activators();
         let due = self.calendar.due((self.cx.wall)());
         self.look_at(self.awake.union(&due).cloned().collect::<HashSet<_>>());
-        self.board.forget_acks(&self.ledger.ordered());
         self.ledger.renew();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;

@@ -18,8 +18,8 @@ pub struct Marking {
 }
 
 /// When each pod's cost was last asked for.
-#[derive(Debug, Default)]
-pub(super) struct Marks(BTreeMap<String, Instant>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks(pub(super) BTreeMap<String, Instant>);
 
 impl Marks {
     /// What is to be written so that of the pods `there`, with `marked` having a cost now, exactly `wanted` have one.

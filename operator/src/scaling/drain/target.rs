@@ -72,12 +72,13 @@ pub(super) struct Target {
     /// Those that are to go.
     pub(super) pods: BTreeSet<String>,
     /// Its other pods, which are to stay.
-    stay: BTreeSet<String>,
+    pub(super) stay: BTreeSet<String>,
     /// How many of these went.
-    strays: usize,
+    pub(super) strays: usize,
     pub(super) linger: Duration,
     pub(super) replicas: i32,
-    pub(super) since: Instant,
+    /// Since when every activator has kept all of these pods drained.
+    pub(super) since: Option<Instant>,
     pub(super) not_before: Instant,
     pub(super) tries: u32,
 }
@@ -103,7 +104,7 @@ impl Target {
             strays: 0,
             linger: revision.linger,
             replicas: revision.replicas,
-            since: now,
+            since: None,
             not_before: now,
             tries: 0,
         })
@@ -122,7 +123,7 @@ impl Target {
             return true;
         }
         let Some(order) = order.filter(|order| self.pods.is_subset(&order.pods)) else { return false };
-        let waited = now.saturating_duration_since(self.since) >= self.linger;
+        let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
         let empty = |ack: &Ack| match self.want.why {
             Why::Idle => ack.in_flight == 0 && ack.held == 0,
             // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for.

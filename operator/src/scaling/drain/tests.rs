@@ -1,5 +1,6 @@
 mod excess;
 mod interleavings;
+mod model;
 
 use std::time::Duration;
 
@@ -268,6 +269,9 @@ fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
         let mut bench = Bench::new();
         let old = revision("f-0", 1, 4, &["a"]);
         bench.step(&[(&old, Some(why))]);
+        bench.all_ack();
+        bench.ack(0, 0, 1, 5);
+        assert_eq!(bench.step(&[(&old, Some(why))]), [], "{why:?}: the wait begins");
         bench.wait(29_999);
         bench.ack(0, 7, 1, 5);
         bench.ack(1, 0, 0, 5);
@@ -289,9 +293,70 @@ fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
     let mut bench = Bench::new();
     bench.step(&[(&old, Some(Why::Retired))]);
     bench.wait(3_600_000);
+    bench.step(&[(&old, Some(Why::Retired))]);
     bench.ack(0, 0, 0, 5);
     assert_eq!(bench.step(&[(&old, Some(Why::Retired))]), []);
     assert_eq!(bench.drains.unacknowledged(&bench.acks), Some(1));
+}
+
+#[test]
+fn requests_have_their_time_from_when_the_last_activator_keeps_the_order() {
+    let old = revision("f-0", 1, 4, &["a"]);
+    let goal = [(&old, Some(Why::Retired))];
+    let mut bench = Bench::new();
+    bench.step(&goal);
+    for _ in 0..30 {
+        bench.ack(0, 0, 0, 5);
+        bench.step(&goal);
+        bench.wait(1000);
+    }
+    // It sent requests there until now.
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 5);
+    assert_eq!(bench.step(&goal), []);
+    // And again, after it was not heard for a while.
+    bench.wait(15_000);
+    bench.acks.given[1] = None;
+    bench.step(&goal);
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 6);
+    assert_eq!(bench.step(&goal), []);
+    bench.wait(29_999);
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 6);
+    assert_eq!(bench.step(&goal), []);
+    bench.wait(1);
+    assert_eq!(bench.step(&goal), [("f-0".to_owned(), Step::Read)]);
+}
+
+#[test]
+fn an_order_that_an_activator_made_void_is_given_anew() {
+    let old = revision("f-0", 1, 4, &["a"]);
+    let goal = [(&old, Some(Why::Retired))];
+    let mut bench = Bench::new();
+    bench.step(&goal);
+    bench.all_ack();
+    bench.ack(1, 0, 1, 5);
+    bench.step(&goal);
+    let id = bench.order().id;
+    // Activator 1 takes its pods back, and acknowledges this order no more.
+    bench.wait(1001);
+    bench.ack(0, 0, 0, 5);
+    bench.step(&goal);
+    bench.wait(4999);
+    bench.ack(0, 0, 0, 5);
+    bench.step(&goal);
+    assert_eq!(bench.order().id, id);
+    bench.wait(1);
+    bench.step(&goal);
+    assert!(bench.order().id > id);
+    // What it sent there meanwhile has its time.
+    bench.wait(24_000);
+    bench.all_ack();
+    bench.ack(1, 0, 1, 9);
+    assert_eq!(bench.step(&goal), []);
+    bench.all_ack();
+    assert_eq!(bench.step(&goal), [("f-0".to_owned(), Step::Read)]);
 }
 
 #[test]

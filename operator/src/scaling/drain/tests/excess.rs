@@ -87,6 +87,9 @@ fn who_takes_longer_than_is_allowed_is_not_waited_for() {
     let mut up = four();
     bench.to(&up, Some(EXCESS));
     up.marked = set(&["c", "d"]);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, Some(EXCESS)), []);
     bench.wait(29_999);
     bench.ack(0, 0, 1, 5);
     bench.ack(1, 0, 0, 5);
@@ -102,7 +105,8 @@ fn only_a_whole_revision_loses_some_of_its_pods() {
         ("one is not Ready", |r| r.ready = set(&["b", "c", "d"])),
         ("one is missing", |r| r.pods = set(&["a", "b", "c"])),
         ("there is one too many", |r| {
-            (r.pods, r.ready) = (set(&["a", "b", "c", "d", "e"]), set(&["a", "b", "c", "d", "e"]))
+            r.pods.insert("e".to_owned());
+            r.ready.insert("e".to_owned());
         }),
     ];
     for (what, spoil) in spoils {
@@ -146,6 +150,52 @@ fn less_is_wanted_meanwhile_after_this() {
     // Nobody calls any more: all of them, at once.
     assert_eq!(bench.to(&up, Some(Want::none(Why::Idle))), []);
     assert_eq!(bench.order().pods.len(), 4);
+}
+
+#[test]
+fn those_that_were_to_stay_are_no_strays_when_all_go_after_all() {
+    let mut bench = Bench::four();
+    let up = four();
+    bench.to(&up, Some(EXCESS));
+    bench.to(&up, Some(Want::none(Why::Idle)));
+    bench.all_ack();
+    assert_eq!(bench.to(&up, Some(Want::none(Why::Idle))), [Step::Read]);
+    assert!(bench.read("f-1", Ok(current(77, 4, 4))).is_some());
+    bench.written("f-1", Outcome::Done);
+    let down = revision("f-1", 0, 5, &[]);
+    assert_eq!(bench.to(&down, None), [Step::Ended(Why::Idle, End::Lowered { strays: 0 })]);
+}
+
+#[test]
+fn a_name_that_is_taken_away_during_the_read_stops_the_write() {
+    let mut bench = Bench::four();
+    let named = Revision { marked: set(&["c", "d"]), ..four() };
+    bench.to(&named, Some(EXCESS));
+    bench.all_ack();
+    assert_eq!(bench.to(&named, Some(EXCESS)), [Step::Read]);
+    assert_eq!(bench.to(&four(), Some(EXCESS)), [mark(&["c", "d"], &[])]);
+    assert_eq!(bench.read("f-1", Ok(current(77, 4, 4))), None);
+    assert_eq!(bench.to(&named, Some(EXCESS)), [Step::Read], "once they are named again");
+}
+
+#[test]
+fn requests_on_pods_that_go_later_have_their_time_too() {
+    let mut bench = Bench::four();
+    let up = four();
+    bench.to(&up, Some(EXCESS));
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    bench.to(&up, Some(EXCESS));
+    bench.wait(30_000);
+    let paused = Some(Want::none(Why::Stopped));
+    bench.to(&up, paused);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, paused), []);
+    bench.wait(30_000);
+    bench.all_ack();
+    bench.ack(0, 0, 1, 5);
+    assert_eq!(bench.to(&up, paused), [Step::Read]);
 }
 
 #[test]
