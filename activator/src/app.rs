@@ -54,7 +54,15 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let prober = Prober::new(Arc::clone(&beacon));
     let waker = Waker::new(clients.call.clone(), args.unschedulable, &metrics, &index, &beacon);
     let tunnels = Tunnels::new(cut.clone());
-    let parts = path::Parts { table, limits: Arc::clone(&limits), places, waker, tunnels: tunnels.clone(), metrics };
+    let parts = path::Parts {
+        table,
+        limits: Arc::clone(&limits),
+        places,
+        waker,
+        beacon: Arc::clone(&beacon),
+        tunnels: tunnels.clone(),
+        metrics,
+    };
 
     // The watches and the link outlast `stop`: held requests still need to see their pods come.
     let listed = Arc::new(watch::Listed::default());

@@ -33,7 +33,8 @@ macro_rules! named {
 }
 
 named! {
-    /// Types of conditions. `Reconciling` and `Stalled` are kstatus' abnormal-true conditions: present only while true.
+    /// Types of conditions. `Reconciling` and `Stalled` are kstatus' abnormal-true
+    /// conditions: present only while true, as `Degraded` is.
     ConditionType {
         /// Summary. Of a Function: the next request will be served, warm or cold. Of a Trigger: its routes are in force.
         Ready,
@@ -45,6 +46,8 @@ named! {
         Addressable,
         /// At least one pod is wanted. Informational: false at zero, which is healthy.
         Active,
+        /// Requests are served, but something that was asked for is not done, or somebody undoes it. Present only while true.
+        Degraded,
         /// Work towards the newest generation goes on.
         Reconciling,
         /// No progress until somebody changes something.
@@ -65,6 +68,8 @@ named! {
         Starting,
         /// `spec.scaling.mode` is `Paused`: requests are refused.
         Paused,
+        /// `spec.scaling.mode` is `Manual` and `spec.scaling.replicas` is 0: requests are refused.
+        ScaledToZeroByHand,
         /// The spec passed every check.
         Valid,
         /// The spec breaks a rule that the API server could not check.
@@ -101,6 +106,10 @@ named! {
         SandboxError,
         /// The API server refuses a write of the operator; its message says why.
         ApiRefused,
+        /// A schedule's cron or time zone is not understood: it is left out, the others count.
+        InvalidSchedule,
+        /// Somebody else writes the replicas of the function's Deployment, which are Rouse's to set.
+        ForeignScaler,
         /// The Trigger's routes are in force.
         Routed,
         /// The Function that the Trigger names does not exist in its namespace.

@@ -4,6 +4,7 @@ mod mount;
 mod pod;
 mod resources;
 mod scaling;
+mod schedule;
 mod status;
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
@@ -14,7 +15,10 @@ use serde::{Deserialize, Serialize};
 pub use mount::{EmptyDirMount, Mount, NamedMount};
 pub use pod::{ImagePullPolicy, PodOptions};
 pub use resources::Resources;
-pub use scaling::{Mode, Queue, Readiness, Scaling, Timeouts};
+pub use scaling::{
+    CONCURRENCY_TARGET, Idle, Metric, Mode, Queue, REQUESTS_PER_SECOND_TARGET, Readiness, Scaling, Timeouts,
+};
+pub use schedule::Schedule;
 pub use status::FunctionStatus;
 
 /// Function runs a container while it is called and keeps nothing running while it is not.
@@ -29,6 +33,11 @@ pub use status::FunctionStatus;
     category = "all",
     namespaced,
     status = "FunctionStatus",
+    scale(
+        spec_replicas_path = ".spec.scaling.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
     derive = "PartialEq",
     doc = "Function runs a container while it is called and keeps nothing running while it is not."
 )]

@@ -22,9 +22,19 @@ pub const PREFIX: &str = "rouse.dev/";
 /// Annotation of a Deployment: the shape of the pod template that the operator generates. It changes with the operator,
 /// not with the Function, and is taken over at the next start from zero, never by a rollout.
 pub const TEMPLATE_EPOCH: &str = "rouse.dev/template-epoch";
+/// Within the value of [`TEMPLATE_EPOCH`], where pods start with a higher CPU limit than their own: what follows is that
+/// limit. So a start-up boost that changes, or ends, is taken over like any other change of the template.
+pub const BOOSTED: &str = "+cpu=";
+/// Annotation of a pod that starts with a higher CPU limit: the limit that it is given once it is ready.
+pub const CPU_LIMIT: &str = "rouse.dev/cpu-limit";
 /// Annotation of the leader's Lease: `ip:port` of its link server.
 pub const LINK_ADDRESS: &str = "rouse.dev/link-address";
 /// Annotation of the leader's Lease: SHA-256 of its certificate (DER), in lower-case hex.
 pub const LINK_FINGERPRINT: &str = "rouse.dev/link-fingerprint";
 /// Names the first pods to go when a ReplicaSet is lowered (KEP-2255).
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// The pods of one revision of a Function, as a label selector in text.
+pub fn pods_of(function: &str, revision: &str) -> String {
+    format!("{FUNCTION}={function},{REVISION}={revision}")
+}

@@ -148,6 +148,20 @@ pub const FUNCTION: &[Rule] = &[
         r#"{"spec":{"scaling":{"minReplicas":3,"maxReplicas":2}}}"#,
     ),
     rule(
+        "spec.scaling.schedules[].cron",
+        "self.matches('^[-0-9A-Za-z*/,?#]+( +[-0-9A-Za-z*/,?#]+){4}$')",
+        "must be five fields: minute, hour, day of the month, month, day of the week, such as 0 8 * * MON-FRI; the time zone goes into timeZone",
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"*/15  7,8 1-5 * MON-FRI","durationSeconds":60,"minReplicas":1}]}}}"#,
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"CRON_TZ=UTC 0 8 * * *","durationSeconds":60,"minReplicas":1}]}}}"#,
+    ),
+    rule(
+        "spec.scaling.schedules[].timeZone",
+        "self == '' || self.matches('^[A-Za-z][-A-Za-z0-9_+]*(/[-A-Za-z0-9_+]+)*$')",
+        "must be the IANA name of a time zone, such as Europe/Berlin; leave it out for UTC",
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","timeZone":"America/Argentina/Buenos_Aires","durationSeconds":60,"minReplicas":1}]}}}"#,
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","timeZone":"+02:00","durationSeconds":60,"minReplicas":1}]}}}"#,
+    ),
+    rule(
         "spec.readiness.path",
         "self == '' || self.matches('^/[^\\\\s#]*$')",
         "must begin with '/' and contain no spaces, such as /healthz; empty = a TCP connection is enough",

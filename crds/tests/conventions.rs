@@ -133,6 +133,26 @@ fn printed_columns_are_the_designed_ones() {
     assert_eq!(names(wide), ["IMAGE", "MIN", "MAX", "REVISION", "REASON"]);
 }
 
+/// A scale subresource whose number is absent is an error to whoever reads it: it has a default.
+#[test]
+fn the_scale_of_a_function_leads_to_fields_that_are_there() {
+    let [(_, function), (_, trigger)] = crds();
+    let scale = |crd: &Value| crd["spec"]["versions"][0]["subresources"]["scale"].clone();
+    let (scale, none) = (scale(&function), scale(&trigger));
+    assert!(none.is_null(), "{none}");
+    let field = |key: &str| {
+        let path = scale[key].as_str().unwrap().replace('.', "/properties/");
+        schema_of(&function).pointer(&path).unwrap_or_else(|| panic!("{key}: no field {path}")).clone()
+    };
+    assert_eq!(
+        (&field("specReplicasPath")["type"], &field("specReplicasPath")["default"]),
+        (&json!("integer"), &json!(0))
+    );
+    assert_eq!(schema_of(&function)["properties"]["spec"]["properties"]["scaling"]["default"]["replicas"], 0);
+    assert_eq!(field("statusReplicasPath")["type"], "integer");
+    assert_eq!(field("labelSelectorPath")["type"], "string");
+}
+
 /// RFC 7396.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {

@@ -28,11 +28,15 @@ pub mod images;
 pub mod install;
 pub mod inventory;
 pub mod kube;
+pub mod load;
+pub mod logs;
 pub mod node;
 mod parts;
 pub mod preflight;
 pub mod record;
+pub mod rouse;
 pub mod scene;
+pub mod soak;
 pub mod steps;
 mod stored;
 

@@ -88,6 +88,11 @@ where
         lock(&self.seen).iter().filter(|seen| wanted(seen)).cloned().collect()
     }
 
+    /// Shows every event, in order, without copying it.
+    pub fn each(&self, look: impl FnMut(&Seen<K>)) {
+        lock(&self.seen).iter().for_each(look);
+    }
+
     /// The first event of the kind, waiting for it; returns as soon as it arrives.
     ///
     /// # Errors

@@ -62,16 +62,8 @@ pub fn scene<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Scene
 fn run<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Scene) -> F) -> Result<()> {
     let cluster = Cluster::select(None).context("these tests need the node: run `cargo e2e install` first")?;
     cluster.runtime()?.block_on(async {
-        let client = kube::client(&cluster).await?;
-        let suffix = uuid::Uuid::new_v4().simple().to_string();
-        let namespace = format!("{name}-{}", &suffix[..6]);
-        let scene =
-            Scene { entry: entry(&client).await?, cluster, client: client.clone(), namespace: namespace.clone() };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        // Every test works under the strictest Pod Security level: functions must not need more.
-        let enforced = json!({"metadata": {"name": namespace, "labels": {
-            "pod-security.kubernetes.io/enforce": "restricted"}}});
-        namespaces.create(&PostParams::default(), &serde_json::from_value(enforced)?).await?;
+        let scene = Scene::open(&cluster, name).await?;
+        let (client, namespace) = (scene.client.clone(), scene.namespace.clone());
         let result = match tokio::time::timeout(WHOLE, test(scene)).await {
             Ok(result) => result,
             Err(_) => Err(anyhow!("not done within {WHOLE:?}")),
@@ -79,7 +71,7 @@ fn run<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Scene) -> F
         if result.is_err() {
             eprintln!("--- what stood in {namespace} when {name} failed\n{}", account(&client, &namespace).await);
         }
-        namespaces.delete(&namespace, &DeleteParams::background()).await?;
+        Api::<Namespace>::all(client).delete(&namespace, &DeleteParams::background()).await?;
         result
     })
 }
@@ -124,6 +116,35 @@ async fn account(client: &Client, namespace: &str) -> String {
 }
 
 impl Scene {
+    /// A new namespace, named after `name`, under the strictest Pod Security level: functions must not need more.
+    ///
+    /// # Errors
+    /// When Rouse is not installed.
+    pub async fn open(cluster: &Cluster, name: &str) -> Result<Self> {
+        let client = kube::client(cluster).await?;
+        let suffix = uuid::Uuid::new_v4().simple().to_string();
+        let namespace = format!("{name}-{}", &suffix[..6]);
+        let scene = Self { entry: entry(&client).await?, cluster: cluster.clone(), client, namespace };
+        let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+        let enforced = json!({"metadata": {"name": scene.namespace, "labels": {
+            "pod-security.kubernetes.io/enforce": "restricted"}}});
+        namespaces.create(&PostParams::default(), &serde_json::from_value(enforced)?).await?;
+        Ok(scene)
+    }
+
+    /// Deletes the namespace, and waits until all that was in it is gone.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn close(&self, patience: Duration) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
+        until("the namespace is gone", patience, async || {
+            Ok(namespaces.get_metadata_opt(&self.namespace).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
     /// An API of the test's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
@@ -224,9 +245,18 @@ impl Scene {
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn pods(&self, function: &str) -> Result<Vec<Pod>> {
+        let mut pods = self.pods_to_the_last(function).await?;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods)
+    }
+
+    /// The same with those that are on their way out.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn pods_to_the_last(&self, function: &str) -> Result<Vec<Pod>> {
         let selector = format!("{}={function}", labels::FUNCTION);
-        let pods = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await?;
-        Ok(pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+        Ok(self.api::<Pod>().list(&ListParams::default().labels(&selector)).await?.items)
     }
 
     /// `spec.replicas` of the Deployment that serves a function.
@@ -245,8 +275,7 @@ impl Scene {
     /// When it is not within a minute and a half.
     pub async fn at_zero(&self, function: &str) -> Result<()> {
         until("the function is at zero", PATIENCE + PATIENCE / 2, async || {
-            let selector = format!("{}={function}", labels::FUNCTION);
-            let left = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await?.items.len();
+            let left = self.pods_to_the_last(function).await?.len();
             Ok((left == 0 && self.replicas(function).await? == 0).then_some(()))
         })
         .await

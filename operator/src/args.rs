@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::leadership::SHORTEST;
+use crate::{boost::Boost, leadership::SHORTEST};
 
 /// Rouse's operator: reconciles Functions and Triggers, and sizes functions while it leads.
 #[derive(Clone, Debug, Parser)]
@@ -54,12 +54,31 @@ pub struct Args {
     /// nodes.
     #[arg(long, env = "ROUSE_UNSCHEDULABLE_SECONDS", default_value = "10", value_parser = seconds)]
     pub unschedulable: Duration,
+    /// Whether functions with a CPU limit start with a higher one, where the API server can resize pods in place.
+    #[arg(long, env = "ROUSE_STARTUP_BOOST", default_value_t = true, action = clap::ArgAction::Set)]
+    pub startup_boost: bool,
+    /// The CPU limit of a start as a multiple of the function's own.
+    #[arg(long, env = "ROUSE_STARTUP_BOOST_FACTOR", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub startup_boost_factor: u32,
+    /// The least CPU limit of a start, in thousandths of a core.
+    #[arg(long, env = "ROUSE_STARTUP_BOOST_LEAST_MILLI_CPU", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub startup_boost_least_milli_cpu: u32,
     /// Which log lines are written, in `tracing`'s filter syntax.
     #[arg(long, env = "ROUSE_LOG", default_value = "info")]
     pub log: String,
     /// How they are written: json or text.
     #[arg(long, env = "ROUSE_LOG_FORMAT", default_value = "json")]
     pub log_format: runtime::telemetry::Format,
+}
+
+impl Args {
+    /// The start-up boost, unless it is switched off.
+    pub fn startup_boost(&self) -> Option<Boost> {
+        let boost = Boost { factor: self.startup_boost_factor, least_milli: self.startup_boost_least_milli_cpu };
+        self.startup_boost.then_some(boost)
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -93,13 +112,23 @@ mod tests {
         assert_eq!((args.admin_port, args.link_port), (9090, 9443));
         assert_eq!(args.lease, Duration::from_secs(15));
         assert_eq!(args.domain, "localhost");
+        assert_eq!(args.startup_boost(), Some(Boost { factor: 4, least_milli: 1000 }));
+        assert_eq!(Args::try_parse_from(["operator", "--startup-boost=false"]).unwrap().startup_boost(), None);
     }
 
     #[test]
     fn wrong_values_are_refused() {
-        for wrong in
-            ["--lease=9", "--unschedulable=1.5", "--domain=a b", "--domain=a:80", "--url-scheme=ftp", "--pod-ip=here"]
-        {
+        for wrong in [
+            "--lease=9",
+            "--unschedulable=1.5",
+            "--domain=a b",
+            "--domain=a:80",
+            "--url-scheme=ftp",
+            "--pod-ip=here",
+            "--startup-boost=maybe",
+            "--startup-boost-factor=0",
+            "--startup-boost-least-milli-cpu=-1",
+        ] {
             assert!(Args::try_parse_from(["operator", wrong]).is_err(), "{wrong}");
         }
     }

@@ -13,9 +13,10 @@ use k8s_openapi::api::{
 use kube::Client;
 
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::{Verdicts, memory::Memory},
-    function::{backoff::Backoff, clock::Clock, lazy::Lazy},
+    function::{backoff::Backoff, clock::Clock, degraded::Foreign, lazy::Lazy},
     leadership::Leadership,
     metrics::Metrics,
     recent::Recent,
@@ -39,6 +40,8 @@ pub struct Context {
     pub settings: Settings,
     /// Failed starts.
     pub verdicts: Verdicts,
+    /// Functions that start with their own CPU limit, because resizing was refused.
+    pub refusals: Refusals,
     /// Which pods are ready.
     pub ready: Arc<dyn ReadyPods>,
     /// For `kubectl describe`.
@@ -53,6 +56,8 @@ pub struct Context {
     pub recent: Written,
     /// How long revisions have been starting.
     pub clock: Clock,
+    /// Who else writes replicas.
+    pub foreign: Foreign,
     /// Since when differences that are not urgent wait to be told.
     pub lazy: Lazy,
     /// Per object, how long to wait after an error.
@@ -67,8 +72,10 @@ impl Context {
     pub fn forget(&self, function_uid: &str) {
         self.memory.forget(function_uid);
         self.clock.stop(function_uid);
+        self.foreign.forget(function_uid);
         self.lazy.forget(function_uid);
         self.verdicts.replace(function_uid, Vec::new());
+        self.refusals.forget(function_uid);
         self.futile.lock().unwrap_or_else(PoisonError::into_inner).retain(|(uid, _), _| uid != function_uid);
     }
 }

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod backoff;
 pub mod clock;
 pub mod controller;
+pub mod degraded;
 pub mod lazy;
 pub mod plan;
 pub mod resolve;
@@ -19,15 +20,20 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{Function, FunctionStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use runtime::client::CallError;
+use runtime::{client::CallError, failure};
 use tokio::time::Instant;
+use tracing::info;
 
 use crate::context::Context;
 use apply::Stop;
+use degraded::Degraded;
 use rollout::{Rollout, View};
 use starts::Starts;
 use status::Report;
 use validate::Valid;
+
+/// Until what is left of a retired revision is looked at again, if the watch does not tell first.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a pass ended that met no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +76,17 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
     let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
     starts::publish(cx, &valid, &starts, &rollout, &before.revision);
-    let plan = plan::function(&valid, &cx.settings);
+    note_refused_boost(cx, &valid, &refs, &starts);
+    let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
+    let plan = plan::function(&valid, &cx.settings, boost);
     // Boxed, as children are large and only one pass in many writes any.
     match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision)).await {
-        Ok(applied) => {
+        Ok((applied, all)) => {
             let wanted = valid.revision.as_str();
             let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };
-            let again = [starts.again, patience].into_iter().flatten().min();
-            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted };
+            let (degraded, told) = degraded(cx, &valid);
+            let again = [starts.again, patience, told, (!all).then_some(AGAIN)].into_iter().flatten().min();
+            let report = Report::Applied { applied: &applied, serving, rollout: &rollout, wanted, degraded: &degraded };
             tell(cx, &function, &before, report, Pass::Done(again)).await
         }
         // The next pass is the new Function's, if there is one; the watch starts it.
@@ -87,6 +96,15 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
             tell(cx, &function, &before, Report::Stopped(&stop), pass).await
         }
         Err(stop @ (Stop::Call(..) | Stop::NotLeading)) => Err(Error::Apply(stop)),
+    }
+}
+
+/// Pods that are refused for their higher CPU limit at the start are tried without it from the next start on.
+fn note_refused_boost(cx: &Context, valid: &Valid, refs: &resolve::References, starts: &Starts) {
+    let (Some(failed), Some(deployment)) = (&starts.wanted.failed, refs.deployment(&valid.revision)) else { return };
+    if failure::is_of_boost(deployment, &failed.failure) && cx.refusals.note(&valid.uid, &valid.revision) {
+        let (namespace, revision) = (&valid.namespace, &valid.revision);
+        info!(namespace, revision, "Pods are refused with a start-up boost; the next start is tried without.");
     }
 }
 
@@ -117,6 +135,16 @@ fn decide(
     }
     view.waited = cx.clock.waited(&valid.uid, &valid.revision, starts.wanted.ready, now);
     (rollout::decide(&view), Some(patience.saturating_sub(view.waited).max(Duration::from_millis(100))))
+}
+
+/// What is not as it should be; also how long that is to be told if nothing changes.
+fn degraded(cx: &Context, valid: &Valid) -> (Vec<Degraded>, Option<Duration>) {
+    // The store's own: of what was written a moment ago, nobody looks at the managers.
+    let deployments = cx.stores.deployments.of(&valid.key);
+    let foreign = cx.foreign.look(valid, &deployments, Timestamp::now());
+    let told = foreign.as_ref().map(|(_, left)| *left);
+    let schedules = degraded::schedules(&valid.function.spec.scaling.schedules);
+    (schedules.into_iter().chain(foreign.map(|(degraded, _)| degraded)).collect(), told)
 }
 
 /// Writes the status that follows, if it is another one.

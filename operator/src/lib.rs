@@ -1,6 +1,7 @@
 //! The Rouse operator: reconciles Functions and Triggers, and, while it leads, sizes functions.
 
 pub mod args;
+pub mod boost;
 pub mod context;
 pub mod events;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod settings;
 pub mod status;
 pub mod stores;
 pub mod trigger;
+pub mod work;
 
 #[cfg(test)]
 mod testing;

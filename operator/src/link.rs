@@ -9,6 +9,7 @@ pub mod board;
 pub mod exchange;
 pub mod limits;
 pub mod metrics;
+pub mod news;
 pub mod publish;
 pub mod roster;
 pub mod server;

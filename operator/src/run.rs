@@ -11,16 +11,14 @@ use tracing::{info, warn};
 
 use crate::{
     args::Args,
-    context::{Context, ReadyPods},
+    boost,
     events::Events,
-    failure::Verdicts,
-    function,
-    leadership::{self, Leadership, Term},
+    leadership::{self, Leadership},
     metrics::Metrics,
     scaling,
     settings::Settings,
-    stores::{Key, Queue, Stores},
-    trigger,
+    stores::Stores,
+    work::{Parts, Work},
 };
 
 /// For releasing the lease at the end.
@@ -47,11 +45,18 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let address = served.with_context(|| format!("port {} for health and metrics", args.admin_port))?;
     info!(%address, version = env!("CARGO_PKG_VERSION"), "The operator runs: health and metrics are served here.");
 
-    tokio::select! {
-        () = stores.synced() => {}
+    let mut settings = Settings::new(&args);
+    let prepared = async {
+        stores.synced().await;
+        settings.boost.is_some() && boost::offered(&clients.call).await
+    };
+    let boosts = tokio::select! {
+        boosts = prepared => boosts,
         () = stop.cancelled() => return Ok(()),
         _ = tasks.join_next() => bail!("a watch ended"),
-    }
+    };
+    settings.boost = settings.boost.filter(|_| boosts);
+    scaling_metrics.boosts.set(boosts.into());
     readiness.set(true);
 
     // The lease is released last, after the work under it has ended.
@@ -64,42 +69,20 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let (leadership, election) = leadership::start(clients.call.clone(), election, release.clone());
     let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, leadership.clone(), metrics.clone());
     tasks.spawn(write_events);
-    let handle = scaling::Handle::default();
-    let verdicts = Verdicts::default();
-    let scaling = Arc::new(scaling::Context {
-        client: clients.call.clone(),
-        settings: scaling::Settings {
-            namespace: args.pod_namespace.clone(),
-            pod_ip: args.pod_ip,
-            link_port: args.link_port,
-            activator_service_account: args.activator_service_account.clone(),
+    let work = Work::new(
+        &args,
+        Parts {
+            client: clients.call,
+            settings,
+            stores,
+            events,
+            leadership: leadership.clone(),
+            metrics,
+            scaling_metrics,
         },
-        stores: stores.clone(),
-        verdicts: verdicts.clone(),
-        events: events.clone(),
-        leadership: leadership.clone(),
-        handle: handle.clone(),
-        metrics: scaling_metrics,
-    });
-    let queues = vec![stores.subscribe(), handle.changed()];
-    let cx = Arc::new(Context {
-        client: clients.call,
-        settings: Settings::new(&args),
-        stores,
-        verdicts,
-        ready: Arc::new(handle),
-        events,
-        metrics,
-        leadership: leadership.clone(),
-        memory: Default::default(),
-        recent: Default::default(),
-        clock: Default::default(),
-        lazy: Default::default(),
-        backoff: Default::default(),
-        futile: Default::default(),
-    });
+    );
     let ended = tokio::select! {
-        () = terms(leadership, &cx, &scaling, &queues) => Err(anyhow::anyhow!("the election ended")),
+        () = terms(leadership, &work) => Err(anyhow::anyhow!("the election ended")),
         () = stop.cancelled() => Ok(()),
         _ = tasks.join_next() => Err(anyhow::anyhow!("a watch ended")),
     };
@@ -113,33 +96,14 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
 }
 
 /// Works during each term of this process. What runs is dropped the moment that a term is over.
-async fn terms(
-    mut leadership: Leadership,
-    cx: &Arc<Context>,
-    scaling: &Arc<scaling::Context>,
-    queues: &[Arc<Queue<Key>>],
-) {
+async fn terms(mut leadership: Leadership, work: &Work) {
     while let Some(term) = leadership.won().await {
         info!(epoch = term.epoch, "This process leads.");
         tokio::select! {
-            () = lead(term, cx, scaling, queues) => {}
+            () = work.lead(term) => {}
             () = leadership.lost(term.epoch) => {}
         }
         warn!(epoch = term.epoch, "This process does not lead any more.");
-        cx.verdicts.clear();
-    }
-}
-
-async fn lead(term: Term, cx: &Arc<Context>, scaling: &Arc<scaling::Context>, queues: &[Arc<Queue<Key>>]) {
-    tokio::join!(
-        function::controller::run(Arc::clone(cx), queues.to_vec()),
-        trigger::run(Arc::clone(cx)),
-        scaling::run(Arc::clone(scaling), term),
-    );
-}
-
-impl ReadyPods for scaling::Handle {
-    fn ready_pods(&self, revision: &str, pod_uids: &[String]) -> Option<usize> {
-        Self::ready_pods(self, revision, pod_uids)
+        work.over();
     }
 }

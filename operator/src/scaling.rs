@@ -1,10 +1,15 @@
-//! The scaling side of the leader: brings idle functions, retired revisions and failed starts to zero, keeps
-//! `minReplicas`, and brings a new revision to the load of the old one.
+//! The scaling side of the leader: gives each function as many replicas as its load needs, brings idle functions, retired
+//! revisions and failed starts to zero, and brings a new revision to the size of the old one.
 //!
 //! Decisions are pure and take `now`: [`view`] is a Function as the stores show it, [`function`] decides about it with
-//! [`drain`] (to zero without losing a request) and [`starts`] (ever more rarely), [`known`] says whose word is needed.
+//! [`decision`] (how many replicas), [`drain`] (fewer without losing a request) and [`starts`] (ever more rarely), [`resize`]
+//! (down to the own CPU limit after a start), [`known`] says whose word is needed, [`calendar`] and [`schedule`] what the time
+//! of day asks for.
 //! [`scaler`] is the one task that feeds them and carries out what they say, by way of [`mod@write`] and [`ledger`].
 
+pub mod busy;
+pub mod calendar;
+pub mod decision;
 pub mod drain;
 pub mod function;
 pub mod handle;
@@ -12,8 +17,11 @@ pub mod known;
 pub mod ledger;
 pub mod metrics;
 pub mod order;
+pub mod resize;
 pub mod scaler;
+pub mod schedule;
 pub mod starts;
+mod tell;
 pub mod view;
 pub mod waiting;
 pub mod write;
@@ -27,13 +35,15 @@ use std::{
     time::Duration,
 };
 
-use ::link::pin::Identity;
+use ::link::{pin::Identity, v1::Orders};
+use jiff::Timestamp;
 use kube::Client;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::Verdicts,
     leadership::{Leadership, Term},
@@ -73,6 +83,8 @@ pub struct Context {
     pub stores: Stores,
     /// Failed starts.
     pub verdicts: Verdicts,
+    /// Functions that start with their own CPU limit, because resizing was refused.
+    pub refusals: Refusals,
     /// For `kubectl describe`.
     pub events: Events,
     /// Whether this process may write.
@@ -81,6 +93,8 @@ pub struct Context {
     pub handle: Handle,
     /// Metrics.
     pub metrics: Metrics,
+    /// The time of day, which schedules go by; everything else goes by the monotonic clock.
+    pub wall: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Scales for one term, and serves the activators. It does not return: drop it, and everything stops at once. Call it
@@ -89,10 +103,9 @@ pub async fn run(cx: Arc<Context>, term: Term) {
     let over = CancellationToken::new();
     // Streams run in tasks of the transport's; this ends them when this future is dropped.
     let _over = over.clone().drop_guard();
-    let board = Arc::new(Board::new(cx.metrics.link.clone()));
-    let _shown = cx.handle.show(&board);
-    let (ledger, orders) = Ledger::new(term.epoch);
-    let serve = async {
+    let served = Arc::clone(&cx);
+    let hear = |board: Arc<Board>, orders: watch::Receiver<Arc<Orders>>| async move {
+        let cx = served;
         loop {
             let tokens = Tokens::new(cx.client.clone(), &cx.settings.namespace, &cx.settings.activator_service_account);
             let metrics = cx.metrics.link.clone();
@@ -104,8 +117,22 @@ pub async fn run(cx: Arc<Context>, term: Term) {
             sleep(RESTART).await;
         }
     };
-    let scale = Scaler::new(Arc::clone(&cx), term.epoch, Arc::clone(&board), ledger).run();
-    tokio::join!(serve, scale);
+    hearing(cx, term, hear).await;
+}
+
+/// As [`run`], with activators heard in the way of `hear`, which gets the board on which to put what they say and the
+/// orders to tell them.
+pub async fn hearing<H, F>(cx: Arc<Context>, term: Term, hear: H)
+where
+    H: FnOnce(Arc<Board>, watch::Receiver<Arc<Orders>>) -> F,
+    F: Future<Output = ()>,
+{
+    let board = Arc::new(Board::new(cx.metrics.link.clone()));
+    let _shown = cx.handle.show(&board);
+    let (ledger, orders) = Ledger::new(term.epoch);
+    let heard = hear(Arc::clone(&board), orders);
+    let scale = Scaler::new(Arc::clone(&cx), term.epoch, board, ledger).run();
+    tokio::join!(heard, scale);
 }
 
 /// The link server could not be started, or failed.

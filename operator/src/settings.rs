@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::route::Domains;
 
-use crate::args::Args;
+use crate::{args::Args, boost::Boost};
 
 /// What the reconcilers need to know of the installation. Fixed for the life of the process.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub activator_host: String,
     /// How long a pod may be unschedulable before its start counts as failed; `None` = for ever.
     pub unschedulable: Option<Duration>,
+    /// How much higher the CPU limit of a start is; `None` = functions start with their own.
+    pub boost: Option<Boost>,
     url_scheme: String,
     url_port: Option<u16>,
 }
@@ -27,6 +29,7 @@ impl Settings {
         Self {
             activator_host: format!("{}.{}.svc.{}", args.activator_service, args.pod_namespace, args.cluster_domain),
             unschedulable: Some(args.unschedulable).filter(|some| !some.is_zero()),
+            boost: args.startup_boost(),
             url_scheme: args.url_scheme.clone(),
             url_port: args.url_port.map_or(by_domain, |port| Some(port).filter(|port| *port != 0)),
             domains,

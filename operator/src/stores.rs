@@ -28,7 +28,9 @@ use kube::{
 use tokio::task::JoinSet;
 
 pub use grouped::Grouped;
-pub use prune::{Prune, unfold};
+#[cfg(test)]
+pub(crate) use prune::BOOSTED;
+pub use prune::{Prune, foreign_scaler, is_boosted, unfold};
 pub use queue::Queue;
 
 use follow::Follow;
@@ -45,7 +47,7 @@ pub struct Stores {
     pub triggers: Store<Trigger>,
     /// Deployments of Functions; the pod template is folded up, see [`unfold`], all but its grace period.
     pub deployments: Grouped<Deployment>,
-    /// Pods of Functions, without their spec.
+    /// Pods of Functions, without their spec; see [`is_boosted`].
     pub pods: Grouped<Pod>,
     /// Services of Functions.
     pub services: Store<Service>,

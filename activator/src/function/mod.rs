@@ -15,6 +15,7 @@ pub use starts::Starts;
 pub use totals::Totals;
 
 use crate::hold::gate::Gate;
+use crate::path::fault::Fault;
 use crate::pods::Pod;
 use crate::wake::WakeLog;
 
@@ -101,6 +102,11 @@ impl Function {
         let serving = self.serving.load();
         let mut ready = serving.iter().filter(|pod| pod.is_ready()).peekable();
         ready.peek().is_some() && ready.all(|pod| pod.slots.read().drained)
+    }
+
+    /// The answer to a request that no pod is left for and that wakes none; see [`Spec::refusal`].
+    pub fn refusal(&self) -> Option<Fault> {
+        self.spec.load().refusal(&self.key).filter(|_| !self.any_ready())
     }
 
     /// What a held request waits for, in the words of a public message.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crds::function::{Mode, Protocol, Scaling};
 
+use super::Key;
+use crate::path::fault::Fault;
+
 /// What the request path reads of a Function's spec and status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
@@ -42,9 +45,13 @@ impl Spec {
         }
     }
 
-    /// Whether the function is to have no pods.
-    pub fn paused(&self) -> bool {
-        self.scaling.mode == Mode::Paused
+    /// The answer to requests for which no pod is left, where the function is to have none and no request wakes it.
+    pub fn refusal(&self, key: &Key) -> Option<Fault> {
+        match self.scaling.mode {
+            Mode::Paused => Some(Fault::Paused),
+            Mode::Manual if self.scaling.replicas < 1 => Some(Fault::ScaledToZeroByHand(key.clone())),
+            Mode::Auto | Mode::Manual => None,
+        }
     }
 
     /// Held requests that may be at one pod before its first answers: the goal of one replica, at least one.
@@ -85,7 +92,7 @@ mod tests {
     fn a_share_is_the_goal_rounded_up() {
         for (target, percent, share) in [(10, 100, 10), (100, 70, 70), (1, 70, 1), (3, 50, 2)] {
             let mut spec = Spec::test();
-            spec.scaling.target = target;
+            spec.scaling.target = Some(target);
             spec.scaling.target_utilization_percent = percent;
             assert_eq!(spec.share(), share, "{target} × {percent} %");
         }

@@ -5,6 +5,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use link::HEARTBEAT;
+
 /// Requests over time: the area under a count that changes in steps.
 #[derive(Clone, Copy, Debug, Default)]
 struct Area {
@@ -56,6 +58,9 @@ struct Inner {
     ended: Duration,
     present: Area,
     held: Area,
+    /// More requests present than this are news.
+    told: u64,
+    told_since: Duration,
 }
 
 impl Totals {
@@ -64,12 +69,14 @@ impl Totals {
         change(&mut self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// A request was accepted.
-    pub fn begin(&self, now: Duration) {
+    /// A request was accepted. Gives whether the leader should hear of it now, and not at the next heartbeat: more
+    /// requests are present than it was [told](Self::tell) of, by an eighth and at least one.
+    pub fn begin(&self, now: Duration) -> bool {
         self.with(|t| {
             t.requests += 1;
             t.present.step(now, true);
-        });
+            t.present.level > t.told
+        })
     }
 
     /// Its response has ended, or it failed.
@@ -88,6 +95,20 @@ impl Totals {
     /// It left the queue, by whichever way.
     pub fn unhold(&self, now: Duration) {
         self.with(|t| t.held.step(now, false));
+    }
+
+    /// The totals as of `now`, for a report. What was told is the most within a second, so that a level that goes up and
+    /// down is not news each time.
+    pub fn tell(&self, now: Duration) -> Snapshot {
+        self.with(|t| {
+            let level = t.present.level + t.present.level / 8;
+            if now.saturating_sub(t.told_since) >= HEARTBEAT {
+                (t.told, t.told_since) = (level, now);
+            } else {
+                t.told = t.told.max(level);
+            }
+        });
+        self.read(now)
     }
 
     /// The totals as of `now`.
@@ -145,6 +166,24 @@ mod tests {
             totals.end(Duration::from_micros(i * 100 + 50));
         }
         assert_eq!(totals.read(ms(1000)).in_flight_ms, 50);
+    }
+
+    #[test]
+    fn more_than_was_told_is_news() {
+        let totals = Totals::default();
+        let begin = |count: u32| (0..count).map(|_| totals.begin(ms(1))).collect::<Vec<_>>();
+        assert_eq!(begin(2), [true, true], "until it is told");
+        totals.tell(ms(20));
+        assert_eq!(begin(1), [true]);
+        begin(13);
+        totals.tell(ms(40));
+        assert_eq!(begin(3), [false, false, true], "sixteen were told: an eighth more is none");
+        (0..19).for_each(|_| totals.end(ms(50)));
+        totals.tell(ms(60));
+        assert_eq!(begin(1), [false], "up and down again");
+        totals.end(ms(70));
+        totals.tell(ms(1000));
+        assert_eq!(begin(1), [true], "a second later");
     }
 
     #[test]

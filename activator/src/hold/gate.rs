@@ -159,8 +159,8 @@ impl Function {
     /// proved ready or given back, a response begun, an arrival.
     ///
     /// The pace: while more replicas are to come, each ready pod gets at most the goal's share of requests that have not
-    /// been answered yet, so that the first pod up does not get the whole queue. At `maxReplicas` there is nothing to
-    /// wait for, and the queue is let go as a whole (design decision 7).
+    /// been answered yet, so that the first pod up does not get the whole queue. At `maxReplicas`, and at the number that
+    /// is set by hand, there is nothing to wait for, and the queue is let go as a whole (design decision 7).
     pub fn release(self: &Arc<Self>) {
         // Looked at under the queue's lock, by the first who needs it.
         let mut seen = None;
@@ -168,7 +168,7 @@ impl Function {
             let (serving, paced, share) = seen.get_or_insert_with(|| {
                 let (serving, spec) = (self.serving.load(), self.spec.load());
                 let ready = serving.iter().filter(|pod| pod.is_ready()).count();
-                let paced = i32::try_from(ready).unwrap_or(i32::MAX) < spec.scaling.max_replicas;
+                let paced = i32::try_from(ready).unwrap_or(i32::MAX) < spec.scaling.most();
                 (serving, paced, spec.share())
             });
             let fits = |pod: &crate::pods::Pod| !*paced || pod.soft.load(Ordering::Acquire) < *share;

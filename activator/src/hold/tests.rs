@@ -94,7 +94,7 @@ async fn a_waker_that_ends_too_early_makes_room_for_another() {
 #[tokio::test]
 async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
     let function = function(|spec| {
-        spec.scaling.target = 2;
+        spec.scaling.target = Some(2);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a", "b"]);
@@ -122,8 +122,22 @@ async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
 #[tokio::test]
 async fn at_the_most_replicas_nothing_is_held_back() {
     let function = function(|spec| {
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.max_replicas = 1;
+    });
+    let pods = pods(&function, &["a"]);
+    let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    assert_eq!(names(&granted(&mut tickets)), ["a"; 5]);
+}
+
+#[tokio::test]
+async fn at_the_number_that_was_set_by_hand_nothing_is_held_back() {
+    let function = function(|spec| {
+        spec.scaling.target = Some(1);
+        spec.scaling.mode = crds::function::Mode::Manual;
+        spec.scaling.replicas = 1;
     });
     let pods = pods(&function, &["a"]);
     let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
@@ -135,7 +149,7 @@ async fn at_the_most_replicas_nothing_is_held_back() {
 #[tokio::test]
 async fn a_newcomer_goes_behind_the_queue() {
     let function = function(|spec| {
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);
@@ -155,7 +169,7 @@ async fn a_newcomer_goes_behind_the_queue() {
 async fn one_that_leaves_frees_its_place_and_its_grant() {
     let function = function(|spec| {
         spec.queue = 2;
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);
@@ -179,7 +193,7 @@ async fn one_that_leaves_frees_its_place_and_its_grant() {
 async fn one_that_comes_back_unsent_keeps_its_place() {
     let function = function(|spec| {
         spec.queue = 1;
-        spec.scaling.target = 1;
+        spec.scaling.target = Some(1);
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);

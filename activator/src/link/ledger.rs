@@ -42,7 +42,7 @@ impl Ledger {
     fn counts(&mut self, now: Duration, functions: &[Arc<Function>]) -> Vec<FunctionCount> {
         let mut news = Vec::new();
         for function in functions {
-            let totals = function.totals.read(now);
+            let totals = function.totals.tell(now);
             if totals.requests == 0 {
                 continue;
             }

@@ -8,23 +8,28 @@ use tower::{Layer, Service};
 use super::call::Call;
 use crate::clock;
 use crate::function::Function;
+use crate::link::Beacon;
 
 /// Makes [`Count`].
-#[derive(Clone, Copy, Debug)]
-pub struct CountLayer;
+#[derive(Clone, Debug)]
+pub struct CountLayer {
+    /// Where to say that more requests are present than the leader was told of.
+    pub beacon: Arc<Beacon>,
+}
 
 impl<S> Layer<S> for CountLayer {
     type Service = Count<S>;
 
     fn layer(&self, inner: S) -> Count<S> {
-        Count { inner }
+        Count { inner, beacon: Arc::clone(&self.beacon) }
     }
 }
 
 /// Gives each request its [`Counted`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Count<S> {
     inner: S,
+    beacon: Arc<Beacon>,
 }
 
 /// One request of a function; counted until dropped. It travels with the request, then with the response's body.
@@ -34,10 +39,10 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Begins to count.
-    pub fn new(function: &Arc<Function>) -> Self {
-        function.totals.begin(clock::now());
-        Self { function: Arc::clone(function) }
+    /// Begins to count. Also gives whether the leader should hear of it at once.
+    pub fn new(function: &Arc<Function>) -> (Self, bool) {
+        let news = function.totals.begin(clock::now());
+        (Self { function: Arc::clone(function) }, news)
     }
 }
 
@@ -57,7 +62,11 @@ impl<S: Service<Call>> Service<Call> for Count<S> {
     }
 
     fn call(&mut self, mut call: Call) -> Self::Future {
-        call.counted = Some(Counted::new(&call.function));
+        let (counted, news) = Counted::new(&call.function);
+        call.counted = Some(counted);
+        if news {
+            self.beacon.urge();
+        }
         self.inner.call(call)
     }
 }

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crds::Reason;
 use http::{HeaderValue, StatusCode};
 use thiserror::Error;
+
+use crate::function::Key;
 
 /// Where a request was when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +92,12 @@ pub enum Fault {
     /// `spec.scaling.mode` is `Paused`, and no pod is left.
     #[error("the function is paused")]
     Paused,
+    /// `spec.scaling.mode` is `Manual`, `spec.scaling.replicas` is 0, and no pod is left. Carries the function.
+    #[error(
+        "the function is scaled to 0 by hand: kubectl scale function/{} -n {} --replicas=1 starts it, and with \
+         spec.scaling.mode: Auto a request does", .0.name, .0.namespace
+    )]
+    ScaledToZeroByHand(Key),
     /// The queue is full.
     #[error("the queue is full: the share of the {} is used up", .0.as_str())]
     QueueFull(Share),
@@ -138,6 +147,7 @@ impl Fault {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Paused
+            | Self::ScaledToZeroByHand(_)
             | Self::QueueFull(_)
             | Self::StartFailed { .. }
             | Self::WakeRefused(_)
@@ -160,6 +170,7 @@ impl Fault {
             Self::Method(_) => "method-not-allowed",
             Self::Misdirected(_) => "misdirected",
             Self::Paused => "paused",
+            Self::ScaledToZeroByHand(_) => "scaled-to-zero",
             Self::QueueFull(_) => "queue-full",
             Self::StartFailed { .. } => "start-failed",
             Self::WakeRefused(_) => "wake-refused",
@@ -185,6 +196,7 @@ impl Fault {
             Self::Method(_) => "Method not allowed",
             Self::Misdirected(_) => "No function has this host",
             Self::Paused => "The function is paused",
+            Self::ScaledToZeroByHand(_) => "The function is scaled to zero by hand",
             Self::QueueFull(_) => "Too many requests wait",
             Self::StartFailed { .. } => "The function cannot start",
             Self::WakeRefused(_) => "The function could not be woken",
@@ -202,7 +214,8 @@ impl Fault {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::StartFailed { reason, .. } => Some(reason),
-            Self::Paused => Some("Paused"),
+            Self::Paused => Some(Reason::Paused.as_str()),
+            Self::ScaledToZeroByHand(_) => Some(Reason::ScaledToZeroByHand.as_str()),
             Self::WakeRefused(_) => Some("WakeRefused"),
             _ => None,
         }
@@ -213,7 +226,7 @@ impl Fault {
         match self {
             Self::QueueFull(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
             Self::StartFailed { .. } | Self::WakeRefused(_) => Some(Duration::from_secs(5)),
-            Self::Paused => Some(Duration::from_secs(30)),
+            Self::Paused | Self::ScaledToZeroByHand(_) => Some(Duration::from_secs(30)),
             _ => None,
         }
     }

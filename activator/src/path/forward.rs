@@ -105,7 +105,7 @@ impl Shared {
             }
         };
         // Set by the count layer above; a request that came another way is counted from here.
-        let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function));
+        let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
         }

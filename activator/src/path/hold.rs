@@ -79,8 +79,8 @@ impl Shared {
         {
             return Ok(grant);
         }
-        if function.spec.load().paused() && !function.any_ready() {
-            return Err(call.failure(Fault::Paused, Phase::Hold, false));
+        if let Some(fault) = function.refusal() {
+            return Err(call.failure(fault, Phase::Hold, false));
         }
         let bytes = headers::size(&call.parts);
         let namespace = &function.key.namespace;

@@ -22,6 +22,7 @@ use tower::{Service, ServiceBuilder};
 
 use crate::args::Limits;
 use crate::hold::Places;
+use crate::link::Beacon;
 use crate::metrics::Metrics;
 use crate::routes::Table;
 use crate::wake::Waker;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub places: Arc<Places>,
     /// Wakes functions.
     pub waker: Waker,
+    /// The way to the leader.
+    pub beacon: Arc<Beacon>,
     /// Upgraded connections.
     pub tunnels: Tunnels,
     /// Metrics.
@@ -55,7 +58,7 @@ pub fn build(
         .layer(observe::ObserveLayer::new(&parts.metrics)) // one sample and at most one line a response
         .layer(rescue::RescueLayer) // the only place where a failure becomes a response
         .layer(route::RouteLayer::new(&parts.table, &parts.limits)) // host and path → function; 404, 421
-        .layer(count::CountLayer) // a guard that lives until the response's body ends
+        .layer(count::CountLayer { beacon: Arc::clone(&parts.beacon) }) // a guard that lives until the response's body ends
         .layer(hold::HoldLayer::new(&parts.places, &parts.waker, &parts.metrics)) // wait for a pod; one wake; deadline
         .service(forward::Forward::new(&parts.tunnels, &parts.limits, &parts.metrics)) // one pod, streaming both ways
 }

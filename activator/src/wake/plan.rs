@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn ten() -> Scaling {
-        Scaling { target: 10, target_utilization_percent: 100, max_replicas: 6, ..Scaling::default() }
+        Scaling { target: Some(10), target_utilization_percent: 100, max_replicas: 6, ..Scaling::default() }
     }
 
     #[tokio::test]

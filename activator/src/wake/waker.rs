@@ -111,8 +111,8 @@ impl Waker {
                 });
                 continue;
             }
-            if function.spec.load().paused() && !function.any_ready() {
-                function.gate.fail(&Fault::Paused);
+            if let Some(fault) = function.refusal() {
+                function.gate.fail(&fault);
                 continue;
             }
             self.take_back(function, &mut episode, now);
@@ -159,8 +159,9 @@ impl Waker {
     fn next(&self, function: &Function, episode: &Episode, now: Instant) -> Step {
         let spec = function.spec.load();
         let workload = function.workload.load();
-        let Some(workload) = workload.as_ref().filter(|workload| workload.name == spec.revision && !spec.paused())
-        else {
+        // Where the load does not decide, only the leader writes.
+        let decides = spec.scaling.fixed().is_none();
+        let Some(workload) = workload.as_ref().filter(|workload| workload.name == spec.revision && decides) else {
             return Step::Rest;
         };
         let held = u32::try_from(function.gate.held()).unwrap_or(u32::MAX);

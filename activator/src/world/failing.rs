@@ -79,6 +79,32 @@ async fn a_paused_function_refuses_at_once() {
     world.expect_silence().await;
 }
 
+#[tokio::test]
+async fn scaled_to_zero_by_hand_refuses_at_once_and_above_waits_without_a_wake() {
+    let mut world = world_with(json!({"scaling": {"mode": "Manual"}}), Limits::default()).await;
+    let reply = world.get("/").await.unwrap();
+    let problem = reply.problem();
+    assert_eq!((reply.status, problem["reason"].clone()), (503, json!("ScaledToZeroByHand")));
+    assert_eq!(problem["type"], "https://rouse.dev/problems/scaled-to-zero");
+    assert!(problem["detail"].as_str().unwrap().contains("kubectl scale function/hello -n shop --replicas=1"));
+    world.expect_silence().await;
+
+    // One is to come: that is waited for, and the leader's to start.
+    world.function("r1", json!({"scaling": {"mode": "Manual", "replicas": 1}}));
+    let reply = world.get("/");
+    world.until_held(1).await;
+    world.expect_silence().await;
+    world.deployment("r1", 1);
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    assert_eq!(reply.await.unwrap().status, 200);
+
+    // Back at zero: who waits is refused, who is being served is not.
+    world.function("r1", json!({"scaling": {"mode": "Manual"}}));
+    assert_eq!(world.get("/").await.unwrap().status, 200, "a pod is left");
+    world.expect_silence().await;
+}
+
 fn refused(code: u16, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Forbidden", "code": code})
 }

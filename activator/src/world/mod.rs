@@ -78,6 +78,7 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
         limits: Arc::clone(&limits),
         places: Places::new(&limits),
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
+        beacon: Arc::clone(&beacon),
         tunnels: Tunnels::new(cut.clone()),
         metrics,
     };

@@ -4,7 +4,7 @@
 //! Sources: the kubelet's waiting reasons (`pkg/kubelet/container/sync_result.go`, `pkg/kubelet/images/types.go`), the
 //! scheduler's `PodScheduled` condition, the Deployment's `ReplicaFailure`.
 
-use crds::{Reason, names};
+use crds::{Reason, labels, names};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
@@ -152,7 +152,30 @@ pub fn of_deployment(deployment: &Deployment) -> Option<Failure> {
     }
     let refused = status.conditions.iter().flatten().find(|c| c.type_ == "ReplicaFailure" && c.status == "True")?;
     let words = refused.message.as_deref().unwrap_or("the API server gives no reason");
-    Some(Failure::new(Reason::PodsRefused, format!("Kubernetes refuses to make the pod: {words}")))
+    // Ahead of Kubernetes' words, which may be cut.
+    let boost = boosted(deployment).filter(|_| is_of_cpu_limit(words)).map_or_else(String::new, |limit| {
+        format!(", which starts with a CPU limit of {limit} by the start-up boost (the next start is tried without)")
+    });
+    Some(Failure::new(Reason::PodsRefused, format!("Kubernetes refuses to make the pod{boost}: {words}")))
+}
+
+/// Whether a Deployment's pods are refused because they start with a higher CPU limit than their own.
+pub fn is_of_boost(deployment: &Deployment, failure: &Failure) -> bool {
+    failure.reason == Reason::PodsRefused && boosted(deployment).is_some() && is_of_cpu_limit(&failure.message)
+}
+
+/// The CPU limit with which pods start, where that is not their own.
+fn boosted(deployment: &Deployment) -> Option<&str> {
+    let epoch = deployment.metadata.annotations.as_ref()?.get(labels::TEMPLATE_EPOCH)?;
+    epoch.split_once(labels::BOOSTED).map(|(_, limit)| limit)
+}
+
+/// Whether a refusal is about a CPU limit that is too high, by a ResourceQuota or a LimitRange (Kubernetes'
+/// `plugin/pkg/admission/limitranger` and `apiserver/pkg/admission/plugin/resourcequota`).
+fn is_of_cpu_limit(words: &str) -> bool {
+    ["limits.cpu", "maximum cpu usage per", "cpu max limit to request ratio per"]
+        .iter()
+        .any(|part| words.contains(part))
 }
 
 /// Reads the `reason` of an Event about a pod: failures that the pod itself does not show.

@@ -18,7 +18,8 @@ pub struct Resources {
     /// CPU request, in cores, as a quantity such as 100m. Unset (the default) = memory / 1769Mi of a core. At least 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Amount>,
-    /// CPU limit, in cores, as a quantity; must exceed the request. Unset (the default) = none: a small limit slows the start.
+    /// CPU limit, in cores, as a quantity; must exceed the request. Unset (the default) = none. A small limit slows the start: pods
+    /// start with a higher one (start-up boost; the installation says how much) and get this one in place once ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_limit: Option<Amount>,
 }

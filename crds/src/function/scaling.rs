@@ -3,49 +3,113 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Schedule;
+
 /// How many replicas run, and when none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scaling {
-    /// Auto: as many as the load needs. Paused: none; requests get 503 at once. Default Auto.
+    /// Auto: as many as the load needs. Manual: as many as replicas says, which `kubectl scale` or an HPA writes. Paused:
+    /// none; requests get 503 at once. Default Auto.
     pub mode: Mode,
-    /// Replicas that always run. Default 0. Range 0 to 1000, at most maxReplicas.
+    /// Replicas in mode Manual, and read in that mode only; at 0 requests get 503 at once. It is what the scale
+    /// subresource writes. Default 0. Range 0 to 1000; minReplicas and maxReplicas do not bound it.
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+    /// Replicas that always run in mode Auto. Default 0. Range 0 to 1000, at most maxReplicas.
     #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: i32,
-    /// Most replicas. Default 100. Range 1 to 1000.
+    /// Most replicas in mode Auto. Default 100. Range 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// Requests that one replica handles at once, as a goal, not a limit. Default 100. Range 1 to 10000.
+    /// What the load is measured in: Concurrency (requests at once) or RequestsPerSecond. Default Concurrency.
+    pub metric: Metric,
+    /// Load that one replica handles, as a goal, not a limit: requests at once, or a second. Default 100, with
+    /// RequestsPerSecond 200. Range 1 to 10000.
     #[schemars(range(min = 1, max = 10000))]
-    pub target: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<i32>,
     /// Percent of the target at which another replica is wanted. Default 70. Range 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub target_utilization_percent: i32,
-    /// Seconds without a request after which the last replica stops. Default 60. Range 6 to 3600.
+    /// Seconds over which the load is averaged, and without a request after which the last replica stops (but see idle).
+    /// Default 60. Range 6 to 3600.
     #[schemars(range(min = 6, max = 3600))]
     pub window_seconds: i32,
+    /// How long nobody must have called before the last replica stops. Fixed: windowSeconds. Adaptive: as learnt from this
+    /// function's own pauses, 132 to 3600 seconds, and windowSeconds until enough of them are known. Default Fixed.
+    pub idle: Idle,
+    /// Seconds for which fewer replicas must have been enough before any stops. Default 0. Range 0 to 3600.
+    #[schemars(range(min = 0, max = 3600))]
+    pub scale_down_delay_seconds: i32,
+    /// Windows of time in which more than minReplicas run without any load, in mode Auto. At most 16 items; empty (the
+    /// default) = none.
+    #[schemars(length(max = 16))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
 }
 
 impl Default for Scaling {
     fn default() -> Self {
         Self {
             mode: Mode::Auto,
+            replicas: 0,
             min_replicas: 0,
             max_replicas: 100,
-            target: 100,
+            metric: Metric::Concurrency,
+            target: None,
             target_utilization_percent: 70,
             window_seconds: 60,
+            idle: Idle::Fixed,
+            scale_down_delay_seconds: 0,
+            schedules: Vec::new(),
         }
     }
 }
 
+/// `target` where it is not given, for [`Metric::Concurrency`].
+pub const CONCURRENCY_TARGET: i32 = 100;
+/// `target` where it is not given, for [`Metric::RequestsPerSecond`].
+pub const REQUESTS_PER_SECOND_TARGET: i32 = 200;
+
 impl Scaling {
-    /// Requests that one replica is meant to have at once: target × utilisation, at least 0.01.
-    pub fn goal(&self) -> f64 {
-        (f64::from(self.target) * f64::from(self.target_utilization_percent) / 100.0).max(0.01)
+    /// Replicas that there are to be whatever the load is; `None`: the load decides.
+    pub fn fixed(&self) -> Option<i32> {
+        match self.mode {
+            Mode::Auto => None,
+            Mode::Manual => Some(self.replicas.max(0)),
+            Mode::Paused => Some(0),
+        }
     }
 
-    /// Replicas that `requests` at once need: at least 1 while there is any, never above `maxReplicas`.
+    /// Replicas beyond which no more are to come.
+    pub fn most(&self) -> i32 {
+        self.fixed().unwrap_or(self.max_replicas)
+    }
+
+    /// Load that one replica is meant to have, in the unit of `metric`: as given, or its default.
+    pub fn target(&self) -> i32 {
+        self.target.unwrap_or(match self.metric {
+            Metric::Concurrency => CONCURRENCY_TARGET,
+            Metric::RequestsPerSecond => REQUESTS_PER_SECOND_TARGET,
+        })
+    }
+
+    /// Requests that one replica is meant to have at once, whatever the metric: waking and releasing know no other unit.
+    pub fn concurrency(&self) -> i32 {
+        match self.metric {
+            Metric::Concurrency => self.target(),
+            Metric::RequestsPerSecond => CONCURRENCY_TARGET,
+        }
+    }
+
+    /// Requests at once at which another replica is wanted: [`concurrency`](Self::concurrency) × utilisation, at least 0.01.
+    pub fn goal(&self) -> f64 {
+        (f64::from(self.concurrency()) * f64::from(self.target_utilization_percent) / 100.0).max(0.01)
+    }
+
+    /// Replicas that `requests` at once need where the load decides: at least 1 while there is any, never above
+    /// `maxReplicas`.
     pub fn need(&self, requests: u32) -> i32 {
         if requests == 0 {
             return 0;
@@ -65,8 +129,30 @@ pub enum Mode {
     /// Rouse, from the load.
     #[default]
     Auto,
+    /// The user, by `replicas`: by hand, or by another autoscaler.
+    Manual,
     /// Nobody: there are none, and requests are refused.
     Paused,
+}
+
+/// What decides how long the last replica waits for another request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Idle {
+    /// `windowSeconds`.
+    #[default]
+    Fixed,
+    /// How long the function was idle so far, each time.
+    Adaptive,
+}
+
+/// What the load of a function is measured in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Metric {
+    /// Requests at once, in flight or held.
+    #[default]
+    Concurrency,
+    /// Requests that arrive in a second.
+    RequestsPerSecond,
 }
 
 /// How long a request may take.
@@ -118,7 +204,7 @@ mod tests {
     #[test]
     fn need_is_the_held_requests_over_the_goal() {
         let of = |target, percent, max| Scaling {
-            target,
+            target: Some(target),
             target_utilization_percent: percent,
             max_replicas: max,
             ..Scaling::default()
@@ -134,6 +220,27 @@ mod tests {
         ];
         for (scaling, requests, need) in table {
             assert_eq!(scaling.need(requests), need, "{requests} requests at {scaling:?}");
+        }
+    }
+
+    #[test]
+    fn only_in_auto_the_load_decides() {
+        let of = |mode| Scaling { mode, replicas: 3, max_replicas: 2, min_replicas: 1, ..Scaling::default() };
+        for (mode, fixed, most) in [(Mode::Auto, None, 2), (Mode::Manual, Some(3), 3), (Mode::Paused, Some(0), 0)] {
+            assert_eq!((of(mode).fixed(), of(mode).most()), (fixed, most), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_depends_on_the_metric_and_waking_knows_requests_at_once_only() {
+        let of = |metric, target| Scaling { metric, target, ..Scaling::default() };
+        for (scaling, target, concurrency) in [
+            (of(Metric::Concurrency, None), 100, 100),
+            (of(Metric::Concurrency, Some(7)), 7, 7),
+            (of(Metric::RequestsPerSecond, None), 200, 100),
+            (of(Metric::RequestsPerSecond, Some(7)), 7, 100),
+        ] {
+            assert_eq!((scaling.target(), scaling.concurrency()), (target, concurrency), "{scaling:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub struct FunctionStatus {
     /// Generation of the spec that this status speaks of. Default -1: not looked at yet.
     #[serde(default = "crate::trigger::not_observed")]
     pub observed_generation: i64,
-    /// Conditions, one a type: Ready, SourceValid, WorkloadAvailable, Addressable, Active; Reconciling and Stalled only while true.
+    /// Conditions, one a type: Ready, SourceValid, WorkloadAvailable, Addressable, Active; Degraded, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
@@ -24,6 +24,9 @@ pub struct FunctionStatus {
     /// Replicas wanted of the serving revision. Written when it changes.
     #[serde(default)]
     pub replicas: i32,
+    /// Label selector of the serving revision's pods, as text: what the scale subresource tells an HPA.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selector: String,
 }
 
 impl Default for FunctionStatus {
@@ -34,6 +37,7 @@ impl Default for FunctionStatus {
             url: String::new(),
             revision: String::new(),
             replicas: 0,
+            selector: String::new(),
         }
     }
 }

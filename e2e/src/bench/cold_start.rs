@@ -22,7 +22,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stats::Stats;
 use crate::http::{self, Answer};
@@ -51,8 +51,9 @@ pub struct FunctionStats {
 }
 
 /// One cold start through the activator.
-struct Sample {
-    took: Duration,
+pub(super) struct Sample {
+    /// From before the request to the first byte of the answer.
+    pub(super) took: Duration,
     phases: Vec<(String, f64)>,
 }
 
@@ -79,13 +80,18 @@ impl Bench {
     /// # Errors
     /// When the cluster refuses a step or one takes longer than a minute.
     pub async fn run(&self, trials: usize, mut progress: impl FnMut(usize, Duration, Duration)) -> Result<Report> {
+        let (bare, function) = self.in_namespace(self.measure(trials, &mut progress)).await?;
+        report(&bare, &function)
+    }
+
+    /// Makes the namespace for the time of some work.
+    pub(super) async fn in_namespace<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": self.namespace}}))?;
         namespaces.create(&PostParams::default(), &namespace).await?;
-        let measured = self.measure(trials, &mut progress).await;
+        let done = work.await;
         namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
-        let (bare, function) = measured?;
-        report(&bare, &function)
+        done
     }
 
     async fn measure(
@@ -93,16 +99,16 @@ impl Bench {
         trials: usize,
         progress: &mut impl FnMut(usize, Duration, Duration),
     ) -> Result<(Vec<Duration>, Vec<Sample>)> {
-        let revision = self.function().await?;
+        let revision = self.function(FUNCTION, json!({})).await?;
         self.bare_like(&revision).await?;
         let (mut bare, mut function) = (Vec::new(), Vec::new());
         // One start of each side beforehand: images are unpacked and caches filled.
         for trial in 0..=trials {
             let (b, f) = if trial % 2 == 0 {
                 let b = self.bare_start(&revision).await?;
-                (b, self.cold_start(&revision).await?)
+                (b, self.cold_start(FUNCTION, &revision).await?)
             } else {
-                let f = self.cold_start(&revision).await?;
+                let f = self.cold_start(FUNCTION, &revision).await?;
                 (self.bare_start(&revision).await?, f)
             };
             if trial > 0 {
@@ -114,18 +120,18 @@ impl Bench {
         Ok((bare, function))
     }
 
-    /// Makes the function and gives its revision once it is Ready.
-    async fn function(&self) -> Result<String> {
+    /// Makes a function with these resources and gives its revision once it is Ready.
+    pub(super) async fn function(&self, name: &str, resources: Value) -> Result<String> {
         let functions: Api<Function> = Api::namespaced(self.client.clone(), &self.namespace);
         let wanted: Function = serde_json::from_value(json!({
-            "apiVersion": "rouse.dev/v1alpha1", "kind": "Function", "metadata": {"name": FUNCTION},
+            "apiVersion": "rouse.dev/v1alpha1", "kind": "Function", "metadata": {"name": name},
             // The bench itself brings it back to zero, so that nothing goes on beside a measurement.
-            "spec": {"image": self.image, "scaling": {"windowSeconds": 3600}},
+            "spec": {"image": self.image, "scaling": {"windowSeconds": 3600}, "resources": resources},
         }))?;
         functions.create(&PostParams::default(), &wanted).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let status = functions.get(FUNCTION).await?.status.unwrap_or_default();
+            let status = functions.get(name).await?.status.unwrap_or_default();
             if crds::condition::is_true(&status.conditions, crds::ConditionType::Ready) {
                 return Ok(status.revision);
             }
@@ -181,8 +187,9 @@ impl Bench {
         Ok(took)
     }
 
-    async fn cold_start(&self, revision: &str) -> Result<Sample> {
-        let host = format!("{FUNCTION}.{}", self.namespace);
+    /// One start from zero, and back to it.
+    pub(super) async fn cold_start(&self, function: &str, revision: &str) -> Result<Sample> {
+        let host = format!("{function}.{}", self.namespace);
         let begin = Instant::now();
         let Answer { status, headers, first_byte, .. } = http::get(self.entry, &host, "/", PATIENCE).await?;
         ensure!(status == 200, "the function answered {status}");
@@ -190,7 +197,7 @@ impl Bench {
         let took = first_byte - begin;
         let timing = headers.get("server-timing").and_then(|v| v.to_str().ok()).context("no Server-Timing")?;
         let phases = http::server_timing(timing);
-        self.to_zero(revision, &format!("{}={FUNCTION}", labels::FUNCTION)).await?;
+        self.to_zero(revision, &format!("{}={function}", labels::FUNCTION)).await?;
         Ok(Sample { took, phases })
     }
 

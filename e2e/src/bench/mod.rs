@@ -1,5 +1,6 @@
 //! Benches: each measures its rival or its floor in the same run and prints a ratio.
 
 pub mod cold_start;
+pub mod cpu_limit;
 pub mod idle;
 pub mod stats;

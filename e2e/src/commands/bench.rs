@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::ready;
-use crate::bench::{cold_start, idle, stats::millis};
+use crate::bench::{cold_start, cpu_limit, idle, stats::millis};
 use crate::cluster::Cluster;
 use crate::steps::Steps;
 use crate::{images, kube, scene};
@@ -27,6 +27,9 @@ enum What {
         /// How many of each.
         #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1000))]
         trials: u32,
+        /// Instead of the bare Deployment: a function with this CPU limit beside one without, such as 100m.
+        #[arg(long, value_name = "CORES")]
+        cpu_limit: Option<String>,
         /// Write the figures there, as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -43,7 +46,10 @@ impl Bench {
     pub(super) fn run(self) -> Result<()> {
         let cluster = ready::with_rouse(&Steps::new(), &[])?;
         match self.what {
-            What::ColdStart { trials, json } => cold_starts(&cluster, trials as usize, json),
+            What::ColdStart { trials, cpu_limit: None, json } => cold_starts(&cluster, trials as usize, json),
+            What::ColdStart { trials, cpu_limit: Some(limit), json } => {
+                limited_starts(&cluster, trials as usize, &limit, json)
+            }
             What::Idle { json } => {
                 let figures = cluster.runtime()?.block_on(async { idle::measure(&cluster).await })?;
                 for process in &figures.processes {
@@ -58,15 +64,8 @@ impl Bench {
 
 fn cold_starts(cluster: &Cluster, trials: usize, json: Option<PathBuf>) -> Result<()> {
     let report = cluster.runtime()?.block_on(async {
-        let client = kube::client(cluster).await?;
-        let suffix = uuid::Uuid::new_v4().simple().to_string();
-        let bench = cold_start::Bench {
-            entry: scene::entry(&client).await?,
-            client,
-            namespace: format!("bench-{}", &suffix[..6]),
-            image: images::TESTAPP.to_owned(),
-        };
-        bench
+        cold_start_bench(cluster)
+            .await?
             .run(trials, |trial, bare, function| {
                 println!("{trial:>4}  bare {:>8.1} ms   function {:>8.1} ms", millis(bare), millis(function));
             })
@@ -81,6 +80,33 @@ fn cold_starts(cluster: &Cluster, trials: usize, json: Option<PathBuf>) -> Resul
         println!("  {name:<12} {ms:>8.1} ms");
     }
     println!("the phases' sum is at most {:.1} % off the whole", report.function.phases_gap * 100.0);
+    write(json, &report)
+}
+
+async fn cold_start_bench(cluster: &Cluster) -> Result<cold_start::Bench> {
+    let client = kube::client(cluster).await?;
+    let suffix = uuid::Uuid::new_v4().simple().to_string();
+    Ok(cold_start::Bench {
+        entry: scene::entry(&client).await?,
+        client,
+        namespace: format!("bench-{}", &suffix[..6]),
+        image: images::TESTAPP.to_owned(),
+    })
+}
+
+fn limited_starts(cluster: &Cluster, trials: usize, limit: &str, json: Option<PathBuf>) -> Result<()> {
+    let report = cluster.runtime()?.block_on(async {
+        let bench = cold_start_bench(cluster).await?;
+        let progress = |trial, free, limited| {
+            println!("{trial:>4}  no limit {:>8.1} ms   limited {:>8.1} ms", millis(free), millis(limited));
+        };
+        cpu_limit::run(&bench, limit, trials, progress).await
+    })?;
+    println!("\n              n      p50      p95      max   (ms)");
+    for (name, s) in [("no limit", &report.free), (limit, &report.limited)] {
+        println!("{name:<10} {:>4} {:>8.1} {:>8.1} {:>8.1}", s.n, s.p50_ms, s.p95_ms, s.max_ms);
+    }
+    println!("ratio of medians: {:.3} (goal: 1.1)", report.ratio_p50);
     write(json, &report)
 }
 

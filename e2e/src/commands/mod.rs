@@ -10,6 +10,7 @@ mod install;
 mod kubectl;
 mod logs;
 mod ready;
+mod soak;
 mod status;
 mod test;
 mod up;
@@ -44,6 +45,7 @@ enum Subcommands {
     Demo(demo::Demo),
     Test(test::Test),
     Bench(bench::Bench),
+    Soak(soak::Soak),
     Install(install::Install),
     Up(up::Up),
     Down(down::Down),
@@ -71,6 +73,7 @@ impl Cli {
             Subcommands::Demo(demo) => demo.run(),
             Subcommands::Test(test) => return test.run(),
             Subcommands::Bench(bench) => bench.run(),
+            Subcommands::Soak(soak) => return soak.run(),
             Subcommands::Install(install) => install.run(),
             Subcommands::Up(up) => up.run(),
             Subcommands::Down(down) => down.run(),

@@ -111,6 +111,12 @@ impl Node {
         Ok(stored::load(&self.plan.paths.components())?.unwrap_or_default())
     }
 
+    /// A component's command line, since figures depend on some of its flags.
+    pub fn arguments(&self, component: Component) -> Vec<String> {
+        let command = component.command(&self.plan);
+        command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    }
+
     /// A component's log file, also that of a node that did not come up.
     pub fn log(component: Component) -> Result<PathBuf> {
         Ok(Paths::new(Cache::open()?.node())?.log(component.name()))

@@ -54,7 +54,7 @@ impl Paths {
         self.root.join("log").join(format!("{component}.log"))
     }
 
-    /// One JSON line for each write of `deployments/scale` and of `rouse.dev` objects.
+    /// One JSON line for each write of a Deployment, its scale, a pod or a `rouse.dev` object, and for each by Rouse.
     pub fn audit_log(&self) -> PathBuf {
         self.root.join("log/audit.jsonl")
     }

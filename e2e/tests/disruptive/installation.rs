@@ -1,28 +1,15 @@
 //! The installation that these tests disturb, and how they leave it.
 
 use std::{
-    fs,
     future::Future,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
-use crds::{labels, names};
-use e2e::{
-    install,
-    scene::{PATIENCE, Scene, scene, until},
-};
-use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use serde_json::json;
+use anyhow::{Context, Result, anyhow};
+use e2e::scene::{Scene, scene};
+
+pub(crate) use e2e::rouse::Rouse;
 
 /// Longest test. What stands after it is put in order all the same.
 const WHOLE: Duration = Duration::from_secs(400);
@@ -39,136 +26,4 @@ pub(crate) fn disturb<F: Future<Output = Result<()>>>(name: &str, test: impl FnO
         rouse.restore().await.context("the installation could not be put back as it was")?;
         done.unwrap_or_else(|_| Err(anyhow!("not done within {WHOLE:?}")))
     });
-}
-
-/// Rouse on the node.
-#[derive(Clone)]
-pub(crate) struct Rouse {
-    client: Client,
-    operators: i32,
-    activators: i32,
-}
-
-impl Rouse {
-    async fn found(client: Client) -> Result<Self> {
-        let mut rouse = Self { client, operators: 0, activators: 0 };
-        rouse.operators = rouse.replicas(install::OPERATOR).await?;
-        rouse.activators = rouse.replicas(install::ACTIVATOR).await?;
-        ensure!(rouse.operators > 0 && rouse.activators > 0, "Rouse does not run: run `cargo e2e install` first");
-        Ok(rouse)
-    }
-
-    /// As it was found, with a leader.
-    pub(crate) async fn restore(&self) -> Result<()> {
-        self.scale(install::OPERATOR, self.operators).await?;
-        self.scale(install::ACTIVATOR, self.activators).await?;
-        self.leader().await?;
-        Ok(())
-    }
-
-    fn deployments(&self) -> Api<Deployment> {
-        Api::namespaced(self.client.clone(), install::NAMESPACE)
-    }
-
-    fn all_pods(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), install::NAMESPACE)
-    }
-
-    async fn replicas(&self, deployment: &str) -> Result<i32> {
-        let found = self.deployments().get(deployment).await?;
-        Ok(found.spec.and_then(|spec| spec.replicas).unwrap_or(1))
-    }
-
-    /// All pods of one of its Deployments, those that are going included.
-    pub(crate) async fn pods(&self, deployment: &str) -> Result<Vec<Pod>> {
-        let component = deployment.strip_prefix("rouse-").unwrap_or(deployment);
-        let selector = format!("{}=rouse,{}={component}", labels::APP_NAME, labels::APP_COMPONENT);
-        Ok(self.all_pods().list(&ListParams::default().labels(&selector)).await?.items)
-    }
-
-    /// Scales one of its Deployments, and waits until there are just so many pods, all ready, and none on its way out.
-    pub(crate) async fn scale(&self, deployment: &str, replicas: i32) -> Result<()> {
-        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        self.deployments().patch_scale(deployment, &PatchParams::default(), &patch).await?;
-        self.settled(deployment).await
-    }
-
-    /// Waits until a Deployment's pods are all there, ready, of the newest template, and no others.
-    pub(crate) async fn settled(&self, deployment: &str) -> Result<()> {
-        until(&format!("{deployment} settled"), PATIENCE * 2, async || {
-            let found = self.deployments().get(deployment).await?;
-            let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            let status = found.status.unwrap_or_default();
-            let rolled_out = status.observed_generation == found.metadata.generation
-                && status.updated_replicas.unwrap_or(0) == wanted
-                && status.replicas.unwrap_or(0) == wanted;
-            let pods = self.pods(deployment).await?;
-            let ready = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && ready(pod)).count();
-            let all = usize::try_from(wanted)?;
-            Ok((rolled_out && ready == all && pods.len() == all).then_some(()))
-        })
-        .await
-    }
-
-    /// The Lease of the leader.
-    pub(crate) async fn lease(&self) -> Result<Lease> {
-        let leases: Api<Lease> = Api::namespaced(self.client.clone(), install::NAMESPACE);
-        Ok(leases.get(names::LEASE).await?)
-    }
-
-    /// The operator's pod that leads, once there is one: it holds the Lease and serves the link that the Lease names.
-    pub(crate) async fn leader(&self) -> Result<Pod> {
-        until("a leader", PATIENCE, async || {
-            let lease = self.lease().await?;
-            let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-            let address = lease.annotations().get(labels::LINK_ADDRESS).cloned().unwrap_or_default();
-            let pods = self.pods(install::OPERATOR).await?;
-            Ok(pods.into_iter().find(|pod| {
-                let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or("none");
-                holder.contains(&pod.name_any()) && address.starts_with(&format!("{ip}:")) && ready(pod)
-            }))
-        })
-        .await
-    }
-
-    /// Deletes a pod as an eviction does: it is asked to end.
-    pub(crate) async fn delete(&self, pod: &Pod) -> Result<()> {
-        self.all_pods().delete(&pod.name_any(), &DeleteParams::default()).await?;
-        Ok(())
-    }
-
-    /// Ends a pod as a lost machine does: its processes are gone at once and nobody cleans up. Another pod takes its
-    /// place; the kubelet does not start this one again.
-    pub(crate) async fn kill(&self, pod: &Pod) -> Result<()> {
-        let uid = pod.uid().context("a pod without a UID")?;
-        let processes = processes(&uid)?;
-        ensure!(!processes.is_empty(), "the pod {} has no processes", pod.name_any());
-        for process in processes {
-            // One that has ended meanwhile is as good.
-            let _ = kill(process, Signal::SIGKILL);
-        }
-        self.all_pods().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await?;
-        Ok(())
-    }
-}
-
-fn ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
-}
-
-/// The processes of a pod but for its sandbox, by the control group that the kubelet put them into.
-fn processes(uid: &str) -> Result<Vec<Pid>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // One that has ended meanwhile cannot be read.
-        let group = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        if group.contains(uid) && name.trim_end() != "pause" {
-            found.push(Pid::from_raw(pid));
-        }
-    }
-    Ok(found)
 }

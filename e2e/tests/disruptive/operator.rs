@@ -6,15 +6,14 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     http, install,
     record::Record,
-    scene::{PATIENCE, Scene, tell, until},
+    scene::{Scene, tell},
 };
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
-use crate::installation::{Rouse, disturb};
+use crate::installation::disturb;
 
 const WINDOW: Duration = Duration::from_secs(6);
 /// An answer that took longer, but for what Kubernetes took to start its pod, is worth a line of its own.
@@ -111,7 +110,7 @@ fn a_second_operator_takes_over() {
 
         let begin = Instant::now();
         rouse.kill(&first).await?;
-        let second = another(&rouse, &first).await?;
+        let second = rouse.another_leader(&first).await?;
         let lease = Duration::from_secs(15);
         tell(format_args!("a killed leader was replaced after {:.1?} (lease: {lease:?})", begin.elapsed()));
         works(&scene, "after-kill").await?;
@@ -121,20 +120,12 @@ fn a_second_operator_takes_over() {
         rouse.settled(install::OPERATOR).await?;
         let begin = Instant::now();
         rouse.delete(&second).await?;
-        another(&rouse, &second).await?;
+        rouse.another_leader(&second).await?;
         let took = begin.elapsed();
         tell(format_args!("a deleted leader was replaced after {took:.1?}"));
         ensure!(took < lease, "the lease was not given up: {took:?}");
         works(&scene, "after-delete").await
     });
-}
-
-async fn another(rouse: &Rouse, than: &Pod) -> Result<Pod> {
-    until("another leader", PATIENCE, async || {
-        let leader = rouse.leader().await?;
-        Ok((leader.uid() != than.uid()).then_some(leader))
-    })
-    .await
 }
 
 /// The whole way: set up, woken, back at zero.
@@ -152,7 +143,7 @@ fn restarts_and_upgrades_start_no_pod_of_a_function_that_was_never_woken() {
 
         let leader = rouse.leader().await?;
         rouse.delete(&leader).await?;
-        another(&rouse, &leader).await?;
+        rouse.another_leader(&leader).await?;
         passed_over(&scene, 11).await?;
         ensure!(pods.names().is_empty(), "a restart of the operator started {:?}", pods.names());
 

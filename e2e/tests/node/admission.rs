@@ -153,6 +153,67 @@ fn the_operator_may_only_annotate_pods_of_functions() {
 }
 
 #[test]
+fn the_operator_may_only_lower_cpu_limits_of_functions() {
+    scene("resize-policy", async |scene| {
+        let amounts = |cpu: &str, memory: &str| json!({"cpu": cpu, "memory": memory});
+        for (name, label) in [("ours", "rouse.dev/function"), ("foreign", "app")] {
+            let mut spec = pod_spec();
+            let mut side = spec["containers"][0].clone();
+            spec["containers"][0]["name"] = json!("function");
+            spec["containers"][0]["resources"] =
+                json!({"limits": amounts("1", "64Mi"), "requests": amounts("50m", "64Mi")});
+            side["resources"] = json!({"limits": amounts("1", "64Mi"), "requests": amounts("50m", "64Mi")});
+            spec["containers"] = json!([spec["containers"][0], side]);
+            let metadata = json!({"name": name, "labels": {label: name}});
+            scene.create(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})).await?;
+        }
+        let pods: Api<Pod> = Api::namespaced(Programs::of(&scene).await?.operator, &scene.namespace);
+        let function =
+            |resources: Value| json!({"spec": {"containers": [{"name": "function", "resources": resources}]}});
+        let only = Some((403, "Rouse may change only the CPU limit of a function's container"));
+        let mut wrong = Vec::new();
+        for (name, patch, wanted) in [
+            ("ours", function(json!({"limits": {"cpu": "100m"}})), YES),
+            ("ours", function(json!({"limits": {"cpu": "1000m"}})), YES),
+            (
+                "ours",
+                function(json!({"limits": {"cpu": "1001m"}})),
+                Some((403, "Rouse may lower the CPU limit of a function's container, not raise it")),
+            ),
+            ("ours", function(json!({"limits": {"memory": "128Mi"}})), only),
+            ("ours", function(json!({"requests": {"cpu": "20m"}})), only),
+            (
+                "ours",
+                json!({"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "100m"}}}]}}),
+                Some((403, "Rouse may resize only the container of a function")),
+            ),
+            (
+                "ours",
+                json!({"spec": {"containers": [{"name": "function", "resizePolicy":
+                    [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}]}}),
+                Some((403, "Rouse may resize only the container of a function")),
+            ),
+            (
+                "foreign",
+                function(json!({"limits": {"cpu": "100m"}})),
+                Some((403, "Rouse may resize only its own pods: foreign has no label rouse.dev/function")),
+            ),
+        ] {
+            let answer = pods.patch_resize(name, &dry(), &Patch::Strategic(&patch)).await;
+            judge(&mut wrong, &format!("{name}: {patch}"), answer, wanted);
+        }
+        // By its whole spec it has no right to change a limit at all.
+        let patch = function(json!({"limits": {"cpu": "100m"}}));
+        let answer = pods.patch("ours", &dry(), &Patch::Strategic(&patch)).await;
+        let unchanged =
+            answer.as_ref().is_ok_and(|pod| json!(pod.spec)["containers"][0]["resources"]["limits"]["cpu"] == "1");
+        ensure!(answer.is_err() || unchanged, "a limit was changed without resizing");
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        Ok(())
+    });
+}
+
+#[test]
 fn the_operator_may_only_write_objects_of_functions() {
     scene("child-policy", async |scene| {
         let service = |name: &str, metadata: Value| {

@@ -196,7 +196,8 @@ spec:
   port: 8081
   protocol: HTTP1
   resources: {memory: 64Mi, cpu: '0.05', cpuLimit: 1}
-  scaling: {mode: Auto, minReplicas: 0, maxReplicas: 3, target: 5, targetUtilizationPercent: 80, windowSeconds: 30}
+  scaling: {mode: Auto, minReplicas: 0, maxReplicas: 3, target: 5, targetUtilizationPercent: 80, windowSeconds: 30,
+    idle: Adaptive, schedules: [{cron: '0 0 29 2 *', durationSeconds: 60, minReplicas: 1}]}
   timeouts: {requestSeconds: 5, coldStartSeconds: 30}
   queue: {maxRequests: 10}
   readiness: {path: /}

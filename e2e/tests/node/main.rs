@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod boost;
 mod chart;
 mod cold;
 mod environment;
@@ -12,7 +13,6 @@ mod grpc;
 mod hold;
 mod identity;
 mod idle;
-mod logs;
 mod modes;
 mod names;
 mod rights;

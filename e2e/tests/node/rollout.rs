@@ -1,7 +1,7 @@
 //! A new image takes over while requests flow, and no request notices.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crds::{ConditionType, Function, Reason, condition};
 use e2e::{
     http::{self as client, Answer},
+    logs::Logs,
     record::Record,
     scene::{APP, APP_2, PATIENCE, Scene, holds, scene, tell, until},
 };
@@ -24,8 +25,6 @@ use kube::{ResourceExt, api::ListParams};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::logs::Logs;
-
 /// A POST that the application logs under its id.
 async fn post(scene: &Scene, function: &str, path: &str, id: &str) -> Result<Answer> {
     let request = Request::post(path).header(HOST, scene.host(function)).header("x-id", id);
@@ -36,31 +35,6 @@ fn succeeded(answer: Result<Answer>, what: &str) -> Result<Answer> {
     let answer = answer.with_context(|| what.to_owned())?;
     ensure!(answer.status == 200, "{what}: {} {}", answer.status, answer.text());
     Ok(answer)
-}
-
-/// Every id that was sent must stand in the pods' logs exactly once.
-async fn exactly_once(logs: &Logs, sent: &BTreeSet<String>) -> Result<()> {
-    let count = || {
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for line in logs.lines() {
-            if let Some(id) = line.strip_prefix("id=") {
-                *seen.entry(id.to_owned()).or_default() += 1;
-            }
-        }
-        seen
-    };
-    // The last lines are still under way when the last answer is there.
-    let patience = Duration::from_secs(15);
-    let complete = until("each id is in a log", patience, async || {
-        let seen = count();
-        Ok(sent.iter().all(|id| seen.contains_key(id)).then_some(()))
-    });
-    let complete = complete.await;
-    let seen = count();
-    let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
-    let missing: Vec<_> = sent.iter().filter(|id| !seen.contains_key(*id)).collect();
-    ensure!(twice.is_empty() && missing.is_empty(), "more than once: {twice:?}; never: {missing:?}");
-    complete
 }
 
 /// What one request of the flow came to.
@@ -112,7 +86,7 @@ fn three_new_images_while_requests_flow() {
         tell(format!("{total} requests, {} of them with an id, {} failed", sent.len(), failed.len()));
         ensure!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
         ensure!(total >= 1100 && sent.len() >= 550, "only {total} requests were sent");
-        exactly_once(&logs, &sent).await?;
+        logs.exactly_once(&sent).await?;
         // By order of sending: 1, then 2, then 1, then 2, and never back in between.
         versions.sort();
         let mut order: Vec<String> = versions.into_iter().map(|(_, version)| version).collect();
@@ -173,7 +147,7 @@ fn a_server_that_closes_idle_connections_fails_no_post() {
         tell(format!("{} POSTs, {} failed", sent.len(), failed.len()));
         ensure!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), sent.len(), failed.join("\n"));
         ensure!(sent.len() >= 140, "only {} were sent", sent.len());
-        exactly_once(&logs, &sent).await
+        logs.exactly_once(&sent).await
     });
 }
 

@@ -38,7 +38,14 @@ pub(crate) const FUNCTIONS: &[Wrong] = &[
     (r#"{"spec":{"readiness":"/healthz"}}"#, &["spec.readiness in body must be of type object"]),
     // Wrong words.
     (r#"{"spec":{"protocol":"http2"}}"#, &["spec.protocol", r#"supported values: "HTTP1", "H2C""#]),
-    (r#"{"spec":{"scaling":{"mode":"Manual"}}}"#, &["spec.scaling.mode", r#"supported values: "Auto", "Paused""#]),
+    (
+        r#"{"spec":{"scaling":{"mode":"Off"}}}"#,
+        &["spec.scaling.mode", r#"supported values: "Auto", "Manual", "Paused""#],
+    ),
+    (
+        r#"{"spec":{"scaling":{"mode":"Manual","replicas":1001}}}"#,
+        &["spec.scaling.replicas", "less than or equal to 1000"],
+    ),
     (
         r#"{"spec":{"imagePullPolicy":"never"}}"#,
         &["spec.imagePullPolicy", r#"supported values: "Always", "IfNotPresent", "Never""#],
@@ -55,6 +62,14 @@ pub(crate) const FUNCTIONS: &[Wrong] = &[
         &["targetUtilizationPercent", "less than or equal to 100"],
     ),
     (r#"{"spec":{"scaling":{"windowSeconds":5}}}"#, &["spec.scaling.windowSeconds", "greater than or equal to 6"]),
+    (
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","durationSeconds":59,"minReplicas":1}]}}}"#,
+        &["spec.scaling.schedules[0].durationSeconds", "greater than or equal to 60"],
+    ),
+    (
+        r#"{"spec":{"scaling":{"schedules":[{"cron":"0 8 * * *","durationSeconds":60}]}}}"#,
+        &["spec.scaling.schedules[0].minReplicas", "Required value"],
+    ),
     (r#"{"spec":{"timeouts":{"requestSeconds":0}}}"#, &["spec.timeouts.requestSeconds", "greater than or equal to 1"]),
     (
         r#"{"spec":{"timeouts":{"coldStartSeconds":3601}}}"#,

@@ -93,7 +93,8 @@ pub struct Applied {
 }
 
 /// Brings Service, ServiceAccount and the wanted revision's Deployment to the plan, in this order, and deletes
-/// Deployments that are neither wanted nor serving once nothing of them runs.
+/// Deployments that are neither wanted nor serving once nothing of them runs. Also whether that is all: `false`, where
+/// one had changed and is still there.
 ///
 /// # Errors
 /// [`Stop`] at the first child that cannot be brought to the plan; the later ones are not touched.
@@ -104,7 +105,7 @@ pub async fn plan(
     plan: Plan,
     rollout: &Rollout,
     serving: &str,
-) -> Result<Applied, Stop> {
+) -> Result<(Applied, bool), Stop> {
     ensure(cx, valid, refs.service.clone(), plan.service, &cx.recent.services).await?;
     if let Some(account) = plan.service_account {
         ensure(cx, valid, refs.service_account.clone(), account, &cx.recent.service_accounts).await?;
@@ -118,10 +119,11 @@ pub async fn plan(
             Applied { revision: serving.to_owned(), replicas }
         }
     };
+    let mut all = true;
     for retired in refs.deployments.iter().filter(|d| is_retired(d, valid, &[serving, &applied.revision], refs)) {
-        deployment::delete(cx, retired).await?;
+        all &= deployment::delete(cx, retired).await?;
     }
-    Ok(applied)
+    Ok((applied, all))
 }
 
 /// Replicas wanted of a Deployment; Kubernetes' own default is 1.

@@ -4,18 +4,21 @@ mod pod;
 
 use std::collections::BTreeMap;
 
-use crds::{Function, labels, names};
+use crds::{Amount, Function, labels, names};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec},
         core::v1::{Service, ServiceAccount, ServiceSpec},
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
+    },
 };
 use kube::Resource;
 
 use super::validate::Valid;
-use crate::settings::Settings;
+use crate::{boost::Boost, settings::Settings};
 
 /// The shape of the generated pod template. Raise it with every change of what [`pod::template`] makes of the same
 /// Function: running functions keep the old shape, and take the new one at their next start from zero.
@@ -32,13 +35,20 @@ pub struct Plan {
     pub deployment: Deployment,
 }
 
-/// Plans the children of a Function.
-pub fn function(valid: &Valid, settings: &Settings) -> Plan {
+/// Plans the children of a Function. `boost`: of its start, if it has a CPU limit.
+pub fn function(valid: &Valid, settings: &Settings, boost: Option<Boost>) -> Plan {
+    let boosted = boost.and_then(|boost| boosted(valid, boost));
     Plan {
         service: service(valid, settings),
         service_account: valid.own_service_account.then(|| service_account(valid)),
-        deployment: deployment(valid),
+        deployment: deployment(valid, boosted.as_ref()),
     }
+}
+
+/// The CPU limit with which its pods start, if that is not their own.
+fn boosted(valid: &Valid, boost: Boost) -> Option<Quantity> {
+    let own = Amount(valid.cpu_limit.as_ref()?.0.clone()).milli().ok()?;
+    Some(Quantity(format!("{}m", boost.limit(own)?)))
 }
 
 fn service(valid: &Valid, settings: &Settings) -> Service {
@@ -61,9 +71,13 @@ fn service_account(valid: &Valid) -> ServiceAccount {
     }
 }
 
-fn deployment(valid: &Valid) -> Deployment {
+fn deployment(valid: &Valid, boosted: Option<&Quantity>) -> Deployment {
     let mut metadata = metadata(valid, &valid.revision, revision_labels(valid));
-    metadata.annotations = Some(BTreeMap::from([(labels::TEMPLATE_EPOCH.to_owned(), TEMPLATE_EPOCH.to_string())]));
+    let mut epoch = TEMPLATE_EPOCH.to_string();
+    if let Some(limit) = boosted {
+        epoch = format!("{epoch}{}{}", labels::BOOSTED, limit.0);
+    }
+    metadata.annotations = Some(BTreeMap::from([(labels::TEMPLATE_EPOCH.to_owned(), epoch)]));
     metadata.labels.get_or_insert_default().insert(labels::FUNCTION_UID.to_owned(), valid.uid.clone());
     Deployment {
         metadata,
@@ -73,7 +87,7 @@ fn deployment(valid: &Valid) -> Deployment {
             // Only what `kubectl rollout status` says; the operator keeps its own clock.
             progress_deadline_seconds: Some(valid.function.spec.timeouts.cold_start_seconds.max(1)),
             selector: LabelSelector { match_labels: Some(revision_labels(valid)), match_expressions: None },
-            template: pod::template(valid),
+            template: pod::template(valid, boosted),
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()

@@ -21,6 +21,10 @@ use crate::{
 /// Most pods of one Function whose Events are read in one pass.
 const EVENT_READS: usize = 4;
 
+/// While it is not known how many pods are ready, it is looked again so often: an activator that is heard again with
+/// nothing new to say tells nobody.
+const UNKNOWN: Duration = Duration::from_secs(5);
+
 /// What is known of one revision's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Started {
@@ -52,7 +56,8 @@ pub async fn look(cx: &Context, valid: &Valid, refs: &References, serving: &str,
     }
     let mut out = Starts::default();
     for (ready, judgement) in &starts {
-        judgement.again.into_iter().for_each(|wait| judge::sooner(&mut out.again, wait));
+        let unknown = ready.is_none().then_some(UNKNOWN);
+        judgement.again.into_iter().chain(unknown).for_each(|wait| judge::sooner(&mut out.again, wait));
         out.wanted = Started { ready: *ready, failed: judgement.failed.clone() };
     }
     out.serving = match starts.into_iter().next() {

@@ -1,5 +1,6 @@
 //! Whole passes against an API server that writes every request down.
 
+mod boost;
 mod children;
 mod conditions;
 mod owners;

@@ -1,7 +1,7 @@
 //! What one activator has said, and whether its next report may follow. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,7 @@ use link::{
     UNKNOWN_AFTER,
     v1::{Acknowledgement, FunctionCount, PodState, Report},
 };
-use scale::Seen;
+use scale::{Said, Seen};
 
 use super::limits;
 
@@ -60,8 +60,8 @@ struct Totals {
     requests: u64,
 }
 
-/// How much was added to the totals of all functions by one report. What a new leader finds at its first look at an
-/// activator is where it starts to count from, so it adds nothing.
+/// How much was added to totals by one report. What a new leader finds at its first look at an activator is where it
+/// starts to count from, so it adds nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     /// Request-milliseconds in flight.
@@ -73,7 +73,8 @@ pub struct Added {
 }
 
 impl Added {
-    fn add(&mut self, more: &Self) {
+    /// And so much more.
+    pub fn add(&mut self, more: &Self) {
         self.in_flight_request_ms = self.in_flight_request_ms.saturating_add(more.in_flight_request_ms);
         self.held_request_ms = self.held_request_ms.saturating_add(more.held_request_ms);
         self.requests = self.requests.saturating_add(more.requests);
@@ -129,8 +130,10 @@ pub struct Changes {
     pub touched: BTreeSet<String>,
     /// UIDs of Functions of which a pod became ready, or is ready no longer.
     pub readiness: BTreeSet<String>,
-    /// What was added to the totals.
-    pub added: Added,
+    /// What was added to the totals, by the UID of the Function.
+    pub added: BTreeMap<String, Added>,
+    /// The time in which that was, by the sender's clock: it ends with the report.
+    pub span: Duration,
 }
 
 /// One activator, from its first stream under this leader on.
@@ -228,6 +231,13 @@ impl Activator {
         }
     }
 
+    /// What it last said of a function's requests at that moment; `None` if its word does not hold.
+    pub fn said(&self, function: &str, now: Instant) -> Option<Said> {
+        let count = self.functions.get(function);
+        let (in_flight, held) = count.map_or((0, 0), |count| (count.in_flight, count.held));
+        self.is_heard(now).then_some(Said { at: self.heard, in_flight, held })
+    }
+
     /// Its newest acknowledgement for a function.
     pub fn ack(&self, function: &str) -> Option<&Ack> {
         self.acks.get(function)
@@ -246,17 +256,21 @@ impl Activator {
         base: Base,
     ) -> Result<Changes, Violation> {
         self.check(&report)?;
+        let span = Duration::from_millis(report.clock_ms - self.clock_ms);
         self.sequence = report.sequence;
         self.clock_ms = report.clock_ms;
         self.heard = now;
         self.started = before(now, report.clock_ms);
-        let mut changes = Changes::default();
+        let mut changes = Changes { span, ..Changes::default() };
         for count in report.functions {
             self.count(count, now, earlier, base, &mut changes)?;
         }
         for pod in report.pods {
             self.see(pod, &mut changes)?;
         }
+        // A report has every order that is in force at the sender: what it leaves out is in force no longer.
+        let before = std::mem::take(&mut self.acks);
+        changes.touched.extend(before.into_keys());
         for ack in report.acknowledgements {
             self.acknowledge(ack, now, &mut changes)?;
         }
@@ -309,7 +323,9 @@ impl Activator {
             held_request_ms: grown(totals.held_request_ms, from.held_request_ms)?,
             requests: grown(totals.requests, from.requests)?,
         };
-        changes.added.add(&added);
+        if added != Added::default() {
+            changes.added.entry(count.uid.clone()).or_default().add(&added);
+        }
         let since = before(now, count.idle_ms);
         changes.touched.insert(count.uid.clone());
         self.functions.insert(count.uid, Count { totals, in_flight: count.in_flight, held: count.held, since });
@@ -346,11 +362,6 @@ impl Activator {
         let Acknowledgement { epoch, order, held, in_flight, requests, .. } = ack;
         self.acks.insert(ack.function_uid, Ack { epoch, order, held, in_flight, requests, at: now });
         Ok(())
-    }
-
-    /// Drops acknowledgements of orders that are over, so that they do not pile up.
-    pub fn forget_acks(&mut self, ordered: &HashSet<String>) {
-        self.acks.retain(|function, _| ordered.contains(function));
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Metrics,
     activator::{Changes, Violation},
+    news::News,
     roster::{Roster, StreamId},
 };
 use crate::stores::Queue;
@@ -19,7 +20,7 @@ use crate::stores::Queue;
 #[derive(Debug)]
 pub struct Board {
     roster: Mutex<Roster>,
-    touched: Queue<String>,
+    news: News,
     readiness: Queue<String>,
     metrics: Metrics,
 }
@@ -27,7 +28,7 @@ pub struct Board {
 impl Board {
     /// Empty: nobody has said anything yet.
     pub fn new(metrics: Metrics) -> Self {
-        Self { roster: Mutex::default(), touched: Queue::default(), readiness: Queue::default(), metrics }
+        Self { roster: Mutex::default(), news: News::default(), readiness: Queue::default(), metrics }
     }
 
     /// The first report of a stream. The activator stays attached for as long as the [`Attachment`] is kept.
@@ -35,9 +36,10 @@ impl Board {
     /// # Errors
     /// See [`Roster::attach`].
     pub fn attach(self: &Arc<Self>, pod: &str, report: Report) -> Result<Attachment, Violation> {
-        let outcome = self.roster().attach(pod, report, now());
+        let now = now();
+        let outcome = self.roster().attach(pod, report, now);
         let (stream, changes) = self.counted(outcome)?;
-        self.tell(changes);
+        self.tell(changes, now);
         self.metrics.streams.inc();
         Ok(Attachment { board: Arc::clone(self), pod: pod.to_owned(), stream })
     }
@@ -52,14 +54,9 @@ impl Board {
         self.roster().set_counting(counting, now());
     }
 
-    /// Drops acknowledgements for functions without an order.
-    pub fn forget_acks(&self, ordered: &HashSet<String>) {
-        self.roster().forget_acks(ordered);
-    }
-
-    /// UIDs of Functions with news; waits until there is one. For one reader.
-    pub async fn touched(&self) -> HashSet<String> {
-        self.touched.take().await
+    /// Functions with news. For one reader.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// UIDs of Functions of which a pod became ready at an activator, or is so no longer. For one reader.
@@ -75,11 +72,9 @@ impl Board {
         outcome
     }
 
-    fn tell(&self, changes: Changes) {
-        self.metrics.add(&changes.added);
-        for function in changes.touched {
-            self.touched.add(function);
-        }
+    fn tell(&self, changes: Changes, now: std::time::Instant) {
+        changes.added.values().for_each(|added| self.metrics.add(added));
+        self.news.add(&changes, now);
         for function in changes.readiness {
             self.readiness.add(function);
         }
@@ -100,9 +95,10 @@ impl Attachment {
     /// # Errors
     /// See [`Roster::report`].
     pub fn report(&self, report: Report) -> Result<(), Violation> {
-        let outcome = self.board.roster().report(&self.pod, self.stream, report, now());
+        let now = now();
+        let outcome = self.board.roster().report(&self.pod, self.stream, report, now);
         let changes = self.board.counted(outcome)?;
-        self.board.tell(changes);
+        self.board.tell(changes, now);
         Ok(())
     }
 }

@@ -54,7 +54,7 @@ impl Metrics {
         this
     }
 
-    /// Counts what a report added.
+    /// Counts what a report added for one Function.
     pub fn add(&self, added: &Added) {
         self.requests.inc_by(added.requests);
         self.in_flight_seconds.inc_by(seconds(added.in_flight_request_ms));

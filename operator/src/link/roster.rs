@@ -1,12 +1,14 @@
 //! Every activator that counts, and what each has said. Pure.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Instant,
 };
 
 use link::v1::Report;
-use scale::Seen;
+use scale::{Said, Seen};
+
+use crate::scaling::busy::Busy;
 
 use super::activator::{Ack, Activator, Changes, Violation};
 
@@ -80,6 +82,19 @@ impl Roster {
         self.members(now).into_iter().map(|one| one.map_or(Seen::Unknown, |one| one.seen(function, now))).collect()
     }
 
+    /// What each activator that is heard last said of a function's requests at that moment.
+    pub fn said(&self, function: &str, now: Instant) -> Vec<Said> {
+        self.members(now).into_iter().flatten().filter_map(|one| one.said(function, now)).collect()
+    }
+
+    /// How many of these pods any activator that is heard has probed ready.
+    pub fn ready<'a>(&self, pods: impl IntoIterator<Item = &'a str>, now: Instant) -> usize {
+        let heard: Vec<&Activator> =
+            self.activators.values().map(|entry| &entry.activator).filter(|one| one.is_heard(now)).collect();
+        let ready = |pod: &&str| heard.iter().any(|one| one.pod(pod).is_some_and(|pod| pod.ready));
+        pods.into_iter().filter(ready).count()
+    }
+
     /// The newest acknowledgement of each activator for a function; `None` from who is not heard or has given none.
     pub fn acks(&self, function: &str, now: Instant) -> Vec<Option<Ack>> {
         let heard = |one: &&Activator| one.is_heard(now);
@@ -104,18 +119,22 @@ impl Roster {
             .any(|pod| self.activators.values().any(|entry| entry.activator.pod(pod).is_some_and(|p| p.ready)))
     }
 
+    /// How busy each of these pods is, as last reported.
+    pub fn busy<'a>(&self, pods: impl IntoIterator<Item = &'a str>) -> Busy {
+        let mut busy = Busy::default();
+        for pod in pods {
+            for seen in self.activators.values().filter_map(|entry| entry.activator.pod(pod)) {
+                busy.add(pod, seen.in_flight);
+            }
+        }
+        busy
+    }
+
     /// How many are heard, and how many count and are not.
     pub fn heads(&self, now: Instant) -> Heads {
         let members = self.members(now);
         let known = members.iter().flatten().filter(|one| one.is_heard(now)).count();
         Heads { known, unknown: members.len() - known }
-    }
-
-    /// Drops acknowledgements for functions that have no order.
-    pub fn forget_acks(&mut self, ordered: &HashSet<String>) {
-        for entry in self.activators.values_mut() {
-            entry.activator.forget_acks(ordered);
-        }
     }
 
     /// Who counts, and who is heard all the same; `None` for one that never attached.

@@ -1,17 +1,21 @@
-//! Bringing revisions of one Function to zero without losing a request. Pure.
+//! Bringing revisions of one Function down, to zero or to fewer replicas, without losing a request. Pure.
 //!
-//! Each revision that should go passes through these states; the Function has one order, with the pods of all of them.
+//! Each revision that should go down passes through these states; the Function has one order, with the pods of all of
+//! them that are to go.
 //! ```text
-//!            wanted at 0                  every activator: flag set,           read: the Deployment's
-//!                                         nothing in flight, all fresh         version, still the same picture
+//!            wanted lower                 every activator: flag set,           read: the Deployment's
+//!                                         nothing in flight, all fresh;        version, still the same picture
+//!                                         where others stay: costs seen
 //! (nothing) ─────────────► Draining ──────────────────────────────► Reading ─────────────────────► Writing
 //!     ▲                      │  ▲ ▲                                    │                              │ │
-//!     │  a request came,     │  │ └────────────────────────────────────┘ something changed            │ │
+//!     │  load came back,     │  │ └────────────────────────────────────┘ something changed            │ │
 //!     │  an activator fell   │  └─────────── 409: decide again, under a new order ────────────────────┘ │ done
 //!     │  silent              ▼                                                                          ▼
-//!     └──────────────────────┴────────────────── its pods are gone, or it was raised ──────────────── Lowered
+//!     └──────────────────────┴───────── its pods are gone or serve again, or it was raised ────────── Lowered
 //! ```
-//! An order is released by being left out. Decision 5 of the design.
+//! An order is released by being left out. Where some pods stay, those that go are the least busy, and a deletion cost names
+//! them to the ReplicaSet. It is a wish: afterwards it is compared who is going, and who stays although drained serves
+//! again. Decision 5 of the design.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,15 +23,19 @@ use std::{
 };
 
 use super::{
+    busy::Busy,
     order::{Acks, Order, OrderIds},
     view::Revision,
 };
 use crate::link::activator::Ack;
 
+mod marks;
 mod target;
 
-pub use target::Why;
+pub use marks::Marking;
+use marks::Marks;
 use target::{Phase, Target};
+pub use target::{Want, Why};
 
 /// Failed tries after which the pods are given back for a while.
 const TRIES: u32 = 5;
@@ -37,13 +45,17 @@ const RETRY: Duration = Duration::from_millis(100);
 const REST: Duration = Duration::from_secs(5);
 const REST_MOST: Duration = Duration::from_secs(300);
 
+/// An order that not everybody keeps for so long is given anew: an activator that took its pods back keeps to no order that
+/// it has had before.
+const ANEW: Duration = Duration::from_secs(5);
+
 /// What is wanted of a revision.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal<'a> {
     /// The revision, as it is.
     pub revision: &'a Revision,
-    /// Why it should be at zero; `None`: it should not.
-    pub why: Option<Why>,
+    /// To what it should come down; `None`: it should not.
+    pub want: Option<Want>,
 }
 
 /// What is to be done for a revision.
@@ -51,20 +63,27 @@ pub struct Goal<'a> {
 pub enum Step {
     /// Read its Deployment from the API server, then call [`Drains::read`].
     Read,
-    /// Write 0 with this resource version, then call [`Drains::written`].
+    /// Write `to` with this resource version, then call [`Drains::written`].
     Lower {
+        /// Replicas.
+        to: i32,
         /// The condition of the write.
         version: String,
     },
+    /// Write the deletion costs of these pods.
+    Mark(Marking),
     /// Nothing more: this is how it ended.
     Ended(Why, End),
 }
 
-/// How bringing a revision to zero ended.
+/// How bringing a revision down ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is at zero and its pods are gone.
-    Lowered,
+    /// It is at the new number and the other pods are gone.
+    Lowered {
+        /// Pods that went without being drained, in the place of others.
+        strays: usize,
+    },
     /// It is wanted again: nothing was written and its pods are given back.
     Cancelled,
     /// It was raised after it had been lowered. What is left of its pods is given back.
@@ -108,14 +127,17 @@ struct Rest {
     rounds: u32,
 }
 
-/// The revisions of one Function that are on their way to zero.
-#[derive(Debug, Default)]
+/// The revisions of one Function that are on their way down.
+#[derive(Clone, Debug, Default)]
 pub struct Drains {
     targets: BTreeMap<String, Target>,
+    marks: Marks,
     order: Option<Order>,
     rests: BTreeMap<String, Rest>,
     /// The order is to be acknowledged anew.
     renew: bool,
+    /// Since when not everybody keeps the order, while something waits for that.
+    unheeded: Option<Instant>,
 }
 
 impl Drains {
@@ -129,15 +151,16 @@ impl Drains {
         self.targets.is_empty()
     }
 
-    /// Whether this revision is on its way.
-    pub fn has(&self, revision: &str) -> bool {
-        self.targets.contains_key(revision)
+    /// Whether this revision must not be raised now. One that is lowered already, and of which some pods stay, may be.
+    pub fn holds(&self, revision: &str) -> bool {
+        let open = |target: &Target| target.want.to == 0 || !matches!(target.phase, Phase::Lowered(_));
+        self.targets.get(revision).is_some_and(open)
     }
 
     /// How many activators have yet to acknowledge the order, while a revision waits for that.
     pub fn unacknowledged(&self, acks: &Acks) -> Option<usize> {
         let order = self.order.as_ref()?;
-        let waits = self.targets.values().any(|target| target.phase == Phase::Draining && target.why.drains());
+        let waits = self.targets.values().any(|target| target.phase == Phase::Draining && target.want.why.drains());
         let given = |ack: &Option<Ack>| ack.is_some_and(|ack| ack.epoch == acks.epoch && ack.order == order.id);
         let missing = acks.given.iter().filter(|ack| !given(ack)).count();
         (waits && (missing > 0 || acks.given.is_empty())).then_some(missing)
@@ -145,28 +168,60 @@ impl Drains {
 
     /// Looks at everything: takes up, gives up, follows what happened, and says what is to be done. It is called on every
     /// change and now and then, and calling it again changes nothing.
-    pub fn step(&mut self, goals: &[Goal<'_>], acks: &Acks, now: Instant, ids: &mut OrderIds) -> Vec<(String, Step)> {
+    pub fn step(
+        &mut self,
+        goals: &[Goal<'_>],
+        busy: &Busy,
+        acks: &Acks,
+        now: Instant,
+        ids: &mut OrderIds,
+    ) -> Vec<(String, Step)> {
         let mut steps = Vec::new();
         self.targets.retain(|name, target| {
             let there = goals.iter().any(|goal| goal.revision.name == *name);
             if !there {
-                steps.push((name.clone(), Step::Ended(target.why, End::Gone)));
+                steps.push((name.clone(), Step::Ended(target.want.why, End::Gone)));
             }
             there
         });
         self.rests.retain(|name, _| goals.iter().any(|goal| goal.revision.name == *name));
         for goal in goals {
-            if let Some(ended) = self.follow(goal, now) {
+            if let Some(ended) = self.follow(goal, busy, now) {
                 steps.push((goal.revision.name.clone(), ended));
             }
         }
-        self.reorder(ids);
+        self.reorder(acks, now, ids);
+        self.heed(acks, now);
+        for goal in goals {
+            let next = self.advance(goal.revision, acks, now);
+            steps.extend(next.into_iter().map(|step| (goal.revision.name.clone(), step)));
+        }
+        steps
+    }
+
+    /// Takes a drained revision on: first the costs of its pods, where others stay, then the write.
+    fn advance(&mut self, revision: &Revision, acks: &Acks, now: Instant) -> Vec<Step> {
+        let mut steps = Vec::new();
         let order = self.order.as_ref();
-        for (name, target) in &mut self.targets {
-            if target.phase == Phase::Draining && now >= target.not_before && target.clear(order, acks, now) {
-                target.phase = Phase::Reading(acks.requests());
-                steps.push((name.clone(), Step::Read));
-            }
+        let target = self.targets.get_mut(&revision.name);
+        let clear = target.as_ref().is_some_and(|target| target.clear(order, acks, now));
+        let named: BTreeSet<String> = match &target {
+            // All go: nobody need be named, and names from earlier do no harm.
+            Some(target) if target.want.to == 0 => revision.marked.clone(),
+            Some(target) if clear => target.pods.clone(),
+            Some(target) => target.pods.intersection(&revision.marked).cloned().collect(),
+            None => BTreeSet::new(),
+        };
+        steps.extend(self.marks.step(&revision.pods, &revision.marked, &named, now).map(Step::Mark));
+        let Some(target) = target else { return steps };
+        let named = named.is_subset(&revision.marked);
+        if !named && matches!(target.phase, Phase::Reading(_)) {
+            // A cost was taken away by a late write from before: the answer is not waited for.
+            target.phase = Phase::Draining;
+        }
+        if target.phase == Phase::Draining && now >= target.not_before && clear && named {
+            target.phase = Phase::Reading(acks.requests());
+            steps.push(Step::Read);
         }
         steps
     }
@@ -186,19 +241,21 @@ impl Drains {
         // Where the picture has changed there is no hurry to look again.
         target.not_before = now + RETRY;
         match current {
-            Ok(current) if current.replicas == 0 => {
+            Ok(current) if current.replicas <= target.want.to => {
                 target.phase = Phase::Lowered(current.generation);
                 None
             }
             // Raised since it was looked at: decide again.
             Ok(current) if current.replicas > target.replicas => None,
+            // Lowered by somebody else, and not to what is wanted: the pods that were chosen may be gone.
+            Ok(current) if target.want.to > 0 && current.replicas != target.replicas => None,
             Ok(current) => {
-                let unasked = target.why != Why::Idle || acks.requests() == before;
+                let unasked = target.want.why != Why::Idle || acks.requests() == before;
                 if !unasked || !target.clear(order, acks, now) {
                     return None;
                 }
                 target.phase = Phase::Writing(current.generation);
-                Some(Step::Lower { version: current.version })
+                Some(Step::Lower { to: target.want.to, version: current.version })
             }
             Err(outcome) => self.failed(revision, outcome, now),
         }
@@ -229,7 +286,7 @@ impl Drains {
                 None
             }
             Outcome::Gone => {
-                let why = target.why;
+                let why = target.want.why;
                 self.targets.remove(revision);
                 Some(Step::Ended(why, End::Gone))
             }
@@ -238,7 +295,7 @@ impl Drains {
                 if target.tries < TRIES {
                     return None;
                 }
-                let why = target.why;
+                let why = target.want.why;
                 let rounds = self.rests.get(revision).map_or(0, |rest| rest.rounds);
                 let pause = (REST * 2_u32.saturating_pow(rounds.min(10))).min(REST_MOST);
                 self.rests.insert(revision.to_owned(), Rest { until: now + pause, rounds: rounds + 1 });
@@ -249,67 +306,89 @@ impl Drains {
     }
 
     /// Brings one revision's target in line with its goal and with what is seen.
-    fn follow(&mut self, goal: &Goal<'_>, now: Instant) -> Option<Step> {
+    fn follow(&mut self, goal: &Goal<'_>, busy: &Busy, now: Instant) -> Option<Step> {
         let revision = goal.revision;
         let Some(target) = self.targets.get_mut(&revision.name) else {
             let rested = self.rests.get(&revision.name).is_none_or(|rest| now >= rest.until);
-            if let Some(why) = goal.why.filter(|_| revision.replicas > 0 && rested) {
-                self.targets.insert(revision.name.clone(), Target::new(why, revision, now));
-            }
+            let want = goal.want.filter(|want| revision.replicas > want.to && rested);
+            let target = want.and_then(|want| Target::new(want, revision, busy, now));
+            self.targets.extend(target.map(|target| (revision.name.clone(), target)));
             return None;
         };
+        if let (Phase::Draining | Phase::Reading(_), Some(want)) = (&target.phase, goal.want)
+            && revision.replicas <= want.to
+        {
+            // By somebody else, or by a write of ours whose answer was lost.
+            target.want = want;
+            target.phase = Phase::Lowered(revision.generation);
+        }
         match target.phase {
             Phase::Writing(_) => None,
             Phase::Lowered(generation) => {
-                target.pods.retain(|pod| revision.pods.contains(pod) || revision.leaving.contains(pod));
-                // An older generation is the store's lag.
-                let end = if revision.replicas > 0 && revision.generation > generation {
-                    End::Raised
-                } else if revision.replicas == 0 && target.pods.is_empty() {
-                    End::Lowered
-                } else {
-                    return None;
-                };
+                let end = target.follow_lowered(revision, generation)?;
                 self.end(&revision.name, end)
             }
-            Phase::Draining | Phase::Reading(_) => match goal.why {
-                None => self.end(&revision.name, End::Cancelled),
-                Some(_) if revision.replicas == 0 => {
-                    // By somebody else, or by a write of ours whose answer was lost.
-                    target.phase = Phase::Lowered(revision.generation);
-                    None
-                }
-                Some(why) => {
-                    if why != target.why {
-                        target.why = why;
+            Phase::Draining | Phase::Reading(_) => match goal.want {
+                // From some to all: a wish of its own, with all pods.
+                Some(want) if want.to == 0 => {
+                    if want != target.want {
+                        target.want = want;
                         target.phase = Phase::Draining;
                     }
+                    if !revision.pods.is_subset(&target.pods) {
+                        target.since = None;
+                    }
                     target.pods.clone_from(&revision.pods);
+                    target.stay.clear();
                     target.replicas = revision.replicas;
                     target.linger = revision.linger;
                     None
                 }
+                Some(want) if target.holds(want, revision) => None,
+                None | Some(_) => self.end(&revision.name, End::Cancelled),
             },
         }
     }
 
     fn end(&mut self, revision: &str, end: End) -> Option<Step> {
-        self.targets.remove(revision).map(|target| Step::Ended(target.why, end))
+        self.targets.remove(revision).map(|target| Step::Ended(target.want.why, end))
     }
 
     /// One order for all targets: the same as before while its pods are the same, else another.
-    fn reorder(&mut self, ids: &mut OrderIds) {
-        let draining = || self.targets.values().filter(|target| target.why.drains());
+    fn reorder(&mut self, acks: &Acks, now: Instant, ids: &mut OrderIds) {
+        let draining = || self.targets.values().filter(|target| target.want.why.drains());
         if draining().next().is_none() {
             self.order = None;
             self.renew = false;
             return;
         }
         let pods: BTreeSet<String> = draining().flat_map(|target| target.pods.iter().cloned()).collect();
-        if self.renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+        let renew = self.renew || self.unheeded.is_some_and(|since| now >= since + ANEW);
+        if renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
+            // Who did not keep it to its end may have sent requests to its pods.
+            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
+                self.targets.values_mut().for_each(|target| target.since = None);
+            }
             self.order = Some(Order { id: ids.next(), pods });
             self.renew = false;
+            self.unheeded = None;
         }
+    }
+
+    /// Notes since when everybody keeps the order. Who is not heard may be sending requests to its pods.
+    fn heed(&mut self, acks: &Acks, now: Instant) {
+        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_| true));
+        let unheard = acks.given.iter().any(Option::is_none);
+        for target in self.targets.values_mut() {
+            if unheard {
+                target.since = None;
+            } else if kept {
+                target.since.get_or_insert(now);
+            }
+        }
+        let open = |target: &Target| matches!(target.phase, Phase::Draining | Phase::Reading(_));
+        let waits = self.order.is_some() && self.targets.values().any(open);
+        self.unheeded = (waits && !kept).then(|| self.unheeded.unwrap_or(now));
     }
 }
 

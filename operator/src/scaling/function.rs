@@ -1,17 +1,23 @@
 //! What is decided about one Function, from everything that is known of it. Pure.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use scale::{Decision, IdleClock, Seen, Zero, desired, follow};
+use scale::{IdleClock, Said, Seen, Sizing};
+
+use crate::link::news::Loaded;
 
 use super::{
-    drain::{Current, Drains, End, Goal, Outcome, Step, Why},
+    busy::Busy,
+    decision::{Decision, Judge, Load},
+    drain::{Current, Drains, End, Goal, Marking, Outcome, Step, Want, Why},
     order::{Acks, Order, OrderIds},
+    resize::{self, Resized, Resizes},
     starts::Starts,
     view::{Revision, Role, View},
+    write::Way,
 };
 
 /// A scale-down that is held up for so long is told to the user.
@@ -24,8 +30,16 @@ const RAISE_AGAIN: Duration = Duration::from_secs(2);
 pub struct Word {
     /// Of its requests; one for each activator that counts.
     pub seen: Vec<Seen>,
+    /// Of its requests at the moment; one for each activator that is heard.
+    pub said: Vec<Said>,
+    /// Of the pods of its serving revision: so many are ready.
+    pub ready: i32,
     /// Of its order.
     pub acks: Acks,
+    /// Of its pods.
+    pub busy: Busy,
+    /// Of its pods with the higher CPU limit of their start: UIDs of those that are ready.
+    pub probed: BTreeSet<String>,
 }
 
 /// What is to be done.
@@ -42,10 +56,16 @@ pub enum Effect {
         revision: String,
         /// Replicas.
         replicas: i32,
+        /// Whether that is more or fewer.
+        way: Way,
         /// The condition of the write.
         version: String,
     },
-    /// A revision's way to zero is over.
+    /// Write the deletion costs of pods.
+    Mark(Marking),
+    /// Give a pod its own CPU limit, then call [`State::resized`]; or tell that it does not get it.
+    Resize(resize::Step),
+    /// A revision's way down is over.
     Ended {
         /// The revision.
         revision: String,
@@ -67,8 +87,10 @@ pub enum Effect {
 #[derive(Debug, Default)]
 pub struct State {
     clock: IdleClock,
+    judge: Judge,
     drains: Drains,
     starts: Starts,
+    resizes: Resizes,
     raises: BTreeMap<String, Raise>,
     /// The serving revision and its replicas, when last seen.
     served: Option<(String, i32)>,
@@ -107,11 +129,20 @@ impl State {
         self.decision
     }
 
+    /// What the size of a revision is decided from, if its load decides.
+    pub fn sizing(&self, revision: &str) -> Option<&Sizing> {
+        let serves = self.served.as_ref().is_some_and(|(serving, _)| serving == revision);
+        self.judge.sizing().filter(|_| serves)
+    }
+
+    /// Takes in what the activators' totals grew by.
+    pub fn record(&mut self, loads: &[Loaded], now: Instant) {
+        self.judge.record(loads, now);
+    }
+
     /// Whether time alone can change anything: at zero, with nothing going on, it cannot.
     pub fn is_awake(&self, view: &View) -> bool {
-        !self.drains.is_empty()
-            || view.policy.floor() > 0
-            || view.revisions.iter().any(|revision| revision.replicas > 0)
+        !self.drains.is_empty() || view.floor() > 0 || view.revisions.iter().any(|revision| revision.replicas > 0)
     }
 
     /// Looks at everything. It is called on every change and now and then, and calling it again changes nothing.
@@ -119,15 +150,16 @@ impl State {
         self.note_wake(view, now);
         self.starts.tidy(view.revisions.iter().map(|revision| revision.name.as_str()), now);
         let idle = self.clock.observe(now, word.seen.iter().copied());
-        let serving = view.serving();
-        self.decision = serving.map(|serving| desired(&view.policy, serving.replicas, serving.failed, &idle));
+        let load = Load { said: word.said.clone(), idle, ready: word.ready };
+        self.decision = view.serving().map(|serving| self.judge.decide(view, serving, &load, now));
 
         let goals: Vec<Goal<'_>> =
-            view.revisions.iter().map(|revision| Goal { revision, why: self.goal(view, revision, now) }).collect();
-        let steps = self.drains.step(&goals, &word.acks, now, ids);
+            view.revisions.iter().map(|revision| Goal { revision, want: self.goal(view, revision, now) }).collect();
+        let steps = self.drains.step(&goals, &word.busy, &word.acks, now, ids);
         let mut effects: Vec<Effect> =
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
-        effects.extend(self.raise(view, now));
+        effects.extend(self.raise(view, word, now));
+        effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::Resize));
         effects.extend(self.block(word, now));
         effects
     }
@@ -156,6 +188,16 @@ impl State {
         Some(self.effect(revision.to_owned(), step, now))
     }
 
+    /// An [`Effect::Resize`] found no place among the open calls: the next look asks for it again.
+    pub fn resize_postponed(&mut self, pod: &str, now: Instant) {
+        self.resizes.postponed(pod, now);
+    }
+
+    /// The answer to [`Effect::Resize`]. Gives the words of a refusal that stands.
+    pub fn resized(&mut self, pod: &str, outcome: Resized, now: Instant) -> Option<String> {
+        self.resizes.answered(pod, outcome, now)
+    }
+
     /// A function that was just woken gets its whole window, also where the wake is seen before its cause is told.
     fn note_wake(&mut self, view: &View, now: Instant) {
         let serving = view.serving().map(|serving| (serving.name.clone(), serving.replicas));
@@ -168,26 +210,27 @@ impl State {
         self.served = serving;
     }
 
-    fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Why> {
+    fn goal(&self, view: &View, revision: &Revision, now: Instant) -> Option<Want> {
         let failed = revision.failed.then_some(Why::Failed).filter(|_| self.starts.may_lower(&revision.name, now));
         match revision.role {
             Role::Serving => match self.decision? {
-                Decision::Zero(Zero::Idle) => Some(Why::Idle),
-                Decision::Zero(Zero::Paused) => Some(Why::Paused),
-                Decision::Zero(Zero::Failed) => failed,
-                Decision::Keep | Decision::Raise(_) | Decision::Blocked(_) => None,
+                Decision::Lower(to) => Some(Want { why: Why::Excess, to }),
+                Decision::Zero(Why::Failed) => failed.map(Want::none),
+                Decision::Zero(why) => Some(Want::none(why)),
+                Decision::Keep | Decision::Raise(_) | Decision::Blocked => None,
             },
-            Role::Candidate => failed.or(view.policy.paused.then_some(Why::Paused)),
-            Role::Retired => failed.or(Some(Why::Retired)),
+            Role::Candidate => failed.or(view.is_stopped().then_some(Why::Stopped)).map(Want::none),
+            Role::Retired => failed.or(Some(Why::Retired)).map(Want::none),
         }
     }
 
     fn effect(&mut self, revision: String, step: Step, now: Instant) -> Effect {
         match step {
             Step::Read => Effect::Read { revision },
-            Step::Lower { version } => Effect::Write { revision, replicas: 0, version },
+            Step::Lower { to, version } => Effect::Write { revision, replicas: to, way: Way::Down, version },
+            Step::Mark(marking) => Effect::Mark(marking),
             Step::Ended(why, end) => {
-                if why == Why::Failed && matches!(end, End::Lowered | End::Raised) {
+                if why == Why::Failed && matches!(end, End::Lowered { .. } | End::Raised) {
                     self.starts.lowered(&revision, now);
                 }
                 Effect::Ended { revision, why, end }
@@ -195,9 +238,9 @@ impl State {
         }
     }
 
-    /// Raises the serving revision to `minReplicas`, and a candidate to the serving one's size. The version that was seen
+    /// Raises the serving revision to what was decided, and a candidate to the serving one's size. The version that was seen
     /// is the condition of the write, so a wake that is not seen yet is never undone.
-    fn raise(&mut self, view: &View, now: Instant) -> Vec<Effect> {
+    fn raise(&mut self, view: &View, word: &Word, now: Instant) -> Vec<Effect> {
         let size = match (self.decision, view.serving()) {
             // What is about to go needs no successor at its size.
             (None | Some(Decision::Zero(_)), _) | (_, None) => 0,
@@ -205,13 +248,19 @@ impl State {
         };
         let wanted = |revision: &Revision| match (revision.role, self.decision) {
             (Role::Serving, Some(Decision::Raise(to))) => Some(to),
-            (Role::Candidate, _) if !view.policy.paused && !revision.failed => follow(revision.replicas, size),
+            // To the size of the one that it follows, before it takes over. Never down.
+            (Role::Candidate, _) if !view.is_stopped() && !revision.failed => {
+                (revision.replicas < size).then_some(size)
+            }
             _ => None,
         };
+        // A request starts a failed function at once. Where the number is fixed no activator does that.
+        let asked_for = view.fixed.is_some() && word.said.iter().any(|said| said.held > 0);
         let mut effects = Vec::new();
         let mut raises = BTreeMap::new();
         for revision in &view.revisions {
-            let free = !self.drains.has(&revision.name) && self.starts.may_raise(&revision.name, now);
+            let rested = self.starts.may_raise(&revision.name, now) || (asked_for && revision.role == Role::Serving);
+            let free = !self.drains.holds(&revision.name) && rested;
             let Some(replicas) = wanted(revision).filter(|_| free) else { continue };
             let asked = self.raises.get(&revision.name);
             if let Some(asked) = asked.filter(|asked| asked.version == revision.version && now < asked.again) {
@@ -221,7 +270,7 @@ impl State {
             let raise = Raise { version: revision.version.clone(), again: now + RAISE_AGAIN };
             raises.insert(revision.name.clone(), raise);
             let version = revision.version.clone();
-            effects.push(Effect::Write { revision: revision.name.clone(), replicas, version });
+            effects.push(Effect::Write { revision: revision.name.clone(), replicas, way: Way::Up, version });
         }
         self.raises = raises;
         effects
@@ -231,7 +280,7 @@ impl State {
     fn block(&mut self, word: &Word, now: Instant) -> Option<Effect> {
         let silent = word.seen.iter().filter(|seen| matches!(seen, Seen::Unknown)).count();
         let waiting = self.drains.unacknowledged(&word.acks);
-        let undecided = matches!(self.decision, Some(Decision::Blocked(_)));
+        let undecided = matches!(self.decision, Some(Decision::Blocked));
         let missing = if undecided { Some(silent) } else { waiting.map(|waiting| waiting.max(silent)) };
         let Some(missing) = missing else {
             self.blocked = None;

@@ -9,6 +9,8 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
+use super::view::is_ready;
+
 /// How long an activator that is not Ready still counts. It may be serving requests with its probe failing, or on a node
 /// that is cut off; for ever would let one lost node keep every function running.
 pub const NOT_READY_COUNTS: Duration = Duration::from_secs(60);
@@ -45,11 +47,6 @@ fn has_address(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     !ended && status.pod_ip.as_deref().is_some_and(|ip| !ip.is_empty())
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

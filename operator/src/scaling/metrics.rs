@@ -6,13 +6,20 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::drain::{End, Outcome, Why};
+use scale::Rule;
+
+use super::{
+    drain::{End, Outcome, Why},
+    resize::Resized,
+    write::Way,
+};
 use crate::link;
 
 /// Which way a write goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Direction {
     Up,
+    Down,
     Zero,
 }
 
@@ -34,9 +41,10 @@ struct WriteLabels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Reason {
     Idle,
-    Paused,
+    Stopped,
     Retired,
     Failed,
+    Excess,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -54,6 +62,26 @@ struct DrainLabels {
     result: DrainResult,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum ResizeResult {
+    Done,
+    Gone,
+    Refused,
+    Failed,
+    NoLease,
+    Stuck,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResizeLabels {
+    result: ResizeResult,
+}
+
 /// The metrics of scaling and of the link. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -65,10 +93,15 @@ pub struct Metrics {
     pub acknowledged: Counter,
     /// Functions that would be lowered if every activator were heard.
     pub blocked: Gauge,
+    /// Whether functions with a CPU limit start with a higher one: 1 or 0.
+    pub boosts: Gauge,
+    resizes: Family<ResizeLabels, Counter>,
     /// Reads and writes that wait, because as many as may be are open.
     pub waiting: Gauge,
     writes: Family<WriteLabels, Counter>,
     drains: Family<DrainLabels, Counter>,
+    strays: Counter,
+    decisions: Family<RuleLabels, Counter>,
 }
 
 impl Metrics {
@@ -87,6 +120,16 @@ impl Metrics {
             this.blocked.clone(),
         );
         registry.register(
+            "rouse_startup_boost",
+            "Whether functions with a CPU limit start with a higher one: 0 where it is off or the API server cannot resize pods",
+            this.boosts.clone(),
+        );
+        registry.register(
+            "rouse_startup_resizes",
+            "Resizes of started pods to their own CPU limit, by result; stuck: the node does not put it in force",
+            this.resizes.clone(),
+        );
+        registry.register(
             "rouse_scale_calls_waiting",
             "Reads and writes of the leader that wait for others to end",
             this.waiting.clone(),
@@ -94,15 +137,29 @@ impl Metrics {
         registry.register("rouse_scale_writes", "Writes to /scale by the leader, by result", this.writes.clone());
         registry.register(
             "rouse_drains",
-            "Revisions brought to zero, or not, by reason and result",
+            "Revisions brought to zero or to fewer replicas, or not, by reason and result",
             this.drains.clone(),
+        );
+        registry.register(
+            "rouse_pods_deleted_undrained",
+            "Pods that went in the place of those that were named to go",
+            this.strays.clone(),
+        );
+        registry.register(
+            "rouse_scale_decisions",
+            "Changes of a size that the load asked for, by the rule that had the last word",
+            this.decisions.clone(),
         );
         this
     }
 
     /// Counts a write.
-    pub(super) fn wrote(&self, replicas: i32, outcome: Outcome) {
-        let direction = if replicas == 0 { Direction::Zero } else { Direction::Up };
+    pub(super) fn wrote(&self, replicas: i32, way: Way, outcome: Outcome) {
+        let direction = match way {
+            Way::Up => Direction::Up,
+            Way::Down if replicas > 0 => Direction::Down,
+            Way::Down => Direction::Zero,
+        };
         let result = match outcome {
             Outcome::Done => WriteResult::Done,
             Outcome::Conflict => WriteResult::Conflict,
@@ -113,16 +170,42 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { direction, result }).inc();
     }
 
-    /// Counts how a revision's way to zero ended.
+    /// Counts a resize of a pod.
+    pub(super) fn resized(&self, outcome: &Resized) {
+        let result = match outcome {
+            Resized::Done => ResizeResult::Done,
+            Resized::Gone => ResizeResult::Gone,
+            Resized::Refused(_) => ResizeResult::Refused,
+            Resized::Failed => ResizeResult::Failed,
+            Resized::NotNow => ResizeResult::NoLease,
+        };
+        self.resizes.get_or_create(&ResizeLabels { result }).inc();
+    }
+
+    /// Counts a resize that a pod's node does not carry out.
+    pub(super) fn stuck(&self) {
+        self.resizes.get_or_create(&ResizeLabels { result: ResizeResult::Stuck }).inc();
+    }
+
+    /// Counts a change of a size that the load asked for.
+    pub(super) fn decided(&self, rule: Rule) {
+        self.decisions.get_or_create(&RuleLabels { rule: rule.name() }).inc();
+    }
+
+    /// Counts how a revision's way down ended.
     pub(super) fn ended(&self, why: Why, end: End) {
         let reason = match why {
             Why::Idle => Reason::Idle,
-            Why::Paused => Reason::Paused,
+            Why::Stopped => Reason::Stopped,
             Why::Retired => Reason::Retired,
             Why::Failed => Reason::Failed,
+            Why::Excess => Reason::Excess,
         };
         let result = match end {
-            End::Lowered => DrainResult::Lowered,
+            End::Lowered { strays } => {
+                self.strays.inc_by(strays as u64);
+                DrainResult::Lowered
+            }
             End::Cancelled => DrainResult::Cancelled,
             End::Raised => DrainResult::Raised,
             End::Gone => DrainResult::Gone,

@@ -1,11 +1,17 @@
 //! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
 
+mod resizing;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
+use crds::function::Schedule;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use link::HEARTBEAT;
+use scale::Sizing;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -14,16 +20,19 @@ use tracing::{debug, info, warn};
 
 use super::{
     Context,
-    drain::{Current, End, Outcome, Why},
+    calendar::Calendar,
+    drain::{Current, End, Marking, Outcome, Why},
     function::{Effect, State, Word},
     known::Known,
     ledger::Ledger,
     order::{Acks, OrderIds},
+    resize::{Resized, Step},
+    tell,
     view::View,
     waiting::{Call, Waiting},
-    write,
+    write::{self, Cost, Way},
 };
-use crate::{events::Note, link::Board, stores::Key};
+use crate::{link::Board, stores::Key};
 
 /// Reads and writes at once; more wait for the next look.
 const CALLS: usize = 32;
@@ -38,7 +47,9 @@ struct Answer {
 
 enum Answered {
     Read(Result<Current, Outcome>),
-    Wrote { replicas: i32, outcome: Outcome },
+    Wrote { replicas: i32, way: Way, because: Option<Sizing>, outcome: Outcome },
+    Marked,
+    Resized { pod: String, outcome: Resized },
 }
 
 /// One Function that is looked after.
@@ -59,6 +70,8 @@ pub struct Scaler {
     keys: HashMap<String, Key>,
     /// Those about which time alone can change something.
     awake: HashSet<Key>,
+    /// About the others with schedules: when to look again.
+    calendar: Calendar,
     /// Those that had to wait because too many calls were open.
     waiting: Waiting,
     calls: JoinSet<Answer>,
@@ -77,6 +90,7 @@ impl Scaler {
             functions: HashMap::new(),
             keys: HashMap::new(),
             awake: HashSet::new(),
+            calendar: Calendar::default(),
             waiting: Waiting::default(),
             calls: JoinSet::new(),
         }
@@ -96,6 +110,9 @@ impl Scaler {
             self.look(&Key::from_obj(&*function));
         }
         loop {
+            let heard = self.hear();
+            self.look_at(heard);
+            self.ledger.publish();
             tokio::select! {
                 biased;
                 Some(answer) = self.calls.join_next() => {
@@ -103,10 +120,7 @@ impl Scaler {
                         self.answer(answer);
                     }
                 }
-                functions = board.touched() => {
-                    let keys: Vec<Key> = functions.iter().filter_map(|uid| self.keys.get(uid).cloned()).collect();
-                    self.look_at(keys);
-                }
+                () = board.news().rung() => {}
                 keys = changes.take() => self.look_at(keys),
                 functions = board.readiness() => {
                     let changed = cx.handle.changed();
@@ -122,15 +136,28 @@ impl Scaler {
                 }
                 _ = second.tick() => self.tick(),
             }
-            self.ledger.publish();
         }
+    }
+
+    /// Takes in what the activators told since the last time; gives the Functions that it is about. What is about nobody
+    /// who is known here is forgotten.
+    fn hear(&mut self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (uid, loads) in self.board.news().take() {
+            let Some(key) = self.keys.get(&uid) else { continue };
+            if let Some(tended) = self.functions.get_mut(key) {
+                tended.state.record(&loads, now());
+            }
+            keys.push(key.clone());
+        }
+        keys
     }
 
     /// Once a second: everything that time alone can change.
     fn tick(&mut self) {
         self.count_activators();
-        self.look_at(self.awake.clone());
-        self.board.forget_acks(&self.ledger.ordered());
+        let due = self.calendar.due((self.cx.wall)());
+        self.look_at(self.awake.union(&due).cloned().collect::<HashSet<_>>());
         self.ledger.renew();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
@@ -157,13 +184,14 @@ impl Scaler {
     fn look(&mut self, key: &Key) {
         let Some(view) = self.view(key) else {
             self.forget(key);
+            self.calendar.forget(key);
             return;
         };
         if self.functions.get(key).is_some_and(|tended| tended.uid != view.uid) {
             self.forget(key);
         }
         self.keys.insert(view.uid.clone(), key.clone());
-        let word = self.word(&view.uid);
+        let word = self.word(&view);
         let tended = self
             .functions
             .entry(key.clone())
@@ -184,18 +212,33 @@ impl Scaler {
         }
     }
 
-    fn view(&self, key: &Key) -> Option<View> {
+    fn view(&mut self, key: &Key) -> Option<View> {
         let verdicts = &self.cx.verdicts;
         let board = &self.board;
         let ready =
             |pods: &std::collections::BTreeSet<String>| board.roster().any_ready(pods.iter().map(String::as_str));
-        View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready)
+        let (calendar, now) = (&mut self.calendar, (self.cx.wall)());
+        let scheduled = |schedules: &[Schedule]| calendar.min(key, schedules, now);
+        View::read(&self.cx.stores, key, |uid, revision| verdicts.of(uid, revision), ready, scheduled)
     }
 
-    fn word(&self, uid: &str) -> Word {
-        let now = now();
+    fn word(&self, view: &View) -> Word {
         let roster = self.board.roster();
-        Word { seen: roster.seen(uid, now), acks: Acks { epoch: self.epoch, given: roster.acks(uid, now) } }
+        let pods = view.revisions.iter().flat_map(|revision| &revision.pods);
+        let busy = roster.busy(pods.map(String::as_str));
+        let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
+        let ready = roster.ready(serving.map(String::as_str), now());
+        let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
+        let boosted = view.revisions.iter().flat_map(|revision| &revision.boosted);
+        let probed = boosted.filter(|pod| roster.any_ready([pod.as_str()])).cloned().collect();
+        Word {
+            seen,
+            said: roster.said(&view.uid, now()),
+            ready: i32::try_from(ready).unwrap_or(i32::MAX),
+            acks: Acks { epoch: self.epoch, given },
+            busy,
+            probed,
+        }
     }
 
     /// It is gone: its order with it.
@@ -210,14 +253,18 @@ impl Scaler {
 
     fn carry_out(&mut self, key: &Key, effect: Effect) {
         match effect {
-            // A write of 0 does not wait: it follows a read, in its place, and what it rests on does not keep.
-            Effect::Write { revision, replicas: ..=0, version } => self.write(key, revision, 0, version),
+            // A lowering does not wait: it follows a read, in its place, and what it rests on does not keep.
+            Effect::Write { revision, replicas, way: Way::Down, version } => {
+                self.write(key, revision, (replicas, Way::Down), version);
+            }
             Effect::Read { revision } => self.wait(key, revision, Call::Read),
-            Effect::Write { revision, replicas, version } => {
+            Effect::Mark(marking) => self.mark(key, &marking),
+            Effect::Resize(step) => self.resize(key, step),
+            Effect::Write { revision, replicas, way: Way::Up, version } => {
                 self.wait(key, revision, Call::Raise { replicas, version });
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
-            Effect::Blocked { missing, of } => self.tell_blocked(key, missing, of),
+            Effect::Blocked { missing, of } => tell::blocked(&self.cx, key, missing, of),
         }
     }
 
@@ -234,7 +281,7 @@ impl Scaler {
         {
             match call {
                 Call::Read => self.read(&key, revision),
-                Call::Raise { replicas, version } => self.write(&key, revision, replicas, version),
+                Call::Raise { replicas, version } => self.write(&key, revision, (replicas, Way::Up), version),
             }
         }
     }
@@ -247,12 +294,31 @@ impl Scaler {
         });
     }
 
-    fn write(&mut self, key: &Key, revision: String, replicas: i32, version: String) {
+    fn write(&mut self, key: &Key, revision: String, (replicas, way): (i32, Way), version: String) {
         let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
         self.call(key, revision, move |client, namespace, revision| async move {
             let name = (namespace.as_str(), revision.as_str());
             let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
-            Answered::Wrote { replicas, outcome }
+            Answered::Wrote { replicas, way, because, outcome }
+        });
+    }
+
+    /// Writes deletion costs. What does not show its effect is asked for again.
+    fn mark(&mut self, key: &Key, marking: &Marking) {
+        if self.calls.len() >= CALLS {
+            return;
+        }
+        let cost = |pod: Arc<Pod>| {
+            let uid = pod.uid()?;
+            let first = marking.set.contains(&uid);
+            (first || marking.clear.contains(&uid)).then(|| Cost { name: pod.name_any(), uid, first })
+        };
+        let pods: Vec<Cost> = self.cx.stores.pods.of(key).into_iter().filter_map(cost).collect();
+        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
+        self.call(key, String::new(), move |client, namespace, _| async move {
+            write::costs(client, &leadership, epoch, &namespace, pods).await;
+            Answered::Marked
         });
     }
 
@@ -271,17 +337,31 @@ impl Scaler {
         let Answer { key, uid, revision, what } = answer;
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
-        let acks = self.word(&uid).acks;
+        let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
+        let mut refusal = None;
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
-            Answered::Wrote { replicas, outcome } => {
-                self.cx.metrics.wrote(replicas, outcome);
+            Answered::Marked => None,
+            Answered::Resized { pod, outcome } => {
+                self.cx.metrics.resized(&outcome);
+                refusal = tended.state.resized(&pod, outcome, now());
+                None
+            }
+            Answered::Wrote { replicas, way, because, outcome } => {
+                self.cx.metrics.wrote(replicas, way, outcome);
+                if let Some(sizing) = because.filter(|_| outcome == Outcome::Done) {
+                    self.cx.metrics.decided(sizing.rule);
+                    tell::sized(&self.cx, &key, &revision, replicas, &sizing);
+                }
                 info!(function = %key, revision, replicas, ?outcome, "A write of the scale of a revision has ended.");
                 tended.state.written(&revision, outcome, now())
             }
         });
         if let Some(effect) = effect {
             self.carry_out(&key, effect);
+        }
+        if let Some(words) = refusal {
+            self.limit_refused(&key, &revision, &words);
         }
         self.look(&key);
         self.start_waiting();
@@ -293,20 +373,8 @@ impl Scaler {
             End::Refused => {
                 warn!(function = %key, revision, ?why, "The revision could not be lowered; its pods are given back.")
             }
-            _ => info!(function = %key, revision, ?why, ?end, "The way of a revision to zero is over."),
+            _ => info!(function = %key, revision, ?why, ?end, "The way of a revision down is over."),
         }
-    }
-
-    fn tell_blocked(&self, key: &Key, missing: usize, of: usize) {
-        warn!(function = %key, missing, of, "A scale-down waits for activators that say nothing.");
-        let Some(function) = self.cx.stores.function(key) else { return };
-        let text = match of {
-            0 => "Pods that should stop are kept: there is no activator.".to_owned(),
-            _ => format!("Pods that should stop are kept: {missing} of {of} activators are not heard."),
-        };
-        let note =
-            Note { warning: true, reason: "ScaleDownBlocked".to_owned(), action: "ScaleDown", text, revision: None };
-        self.cx.events.publish(&*function, note);
     }
 }
 

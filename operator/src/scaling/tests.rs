@@ -1,6 +1,7 @@
 //! Scaling as a whole: the scaler, the link and activators that speak the real protocol over real TLS, against an API
 //! server in memory, with the clock stopped.
 
+mod boost;
 pub(crate) mod cluster;
 mod term;
 
@@ -11,6 +12,7 @@ use std::{
 };
 
 use crds::{Reason, labels};
+use jiff::Timestamp;
 use link::{ORDER_VALID, v1::Orders};
 use runtime::failure::Failure;
 use serde_json::json;
@@ -22,6 +24,7 @@ use tokio::{
 
 use super::{Context, Handle, Metrics, Settings, ledger::Ledger, scaler::Scaler};
 use crate::{
+    boost::Refusals,
     events::Events,
     failure::{Verdict, Verdicts},
     leadership::{Leadership, Term},
@@ -39,6 +42,8 @@ use cluster::{deployment, function, pod};
 pub(crate) use cluster::Cluster;
 
 const EPOCH: u64 = 7;
+/// The time of day at which each test begins.
+const BEGIN: &str = "2026-11-21T07:59:00Z";
 
 /// A leader with a cluster, its scaler running.
 struct World {
@@ -50,6 +55,7 @@ struct World {
 }
 
 fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
+    let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
     let client = cluster.client();
@@ -67,10 +73,12 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         settings,
         stores: cluster.stores.clone(),
         verdicts: Verdicts::default(),
+        refusals: Refusals::default(),
         events,
         leadership,
         handle: Handle::default(),
         metrics: Metrics::default(),
+        wall: Box::new(move || begin + started.elapsed()),
     };
     (Arc::new(cx), term)
 }
@@ -331,6 +339,51 @@ async fn min_replicas_are_raised_to_and_a_candidate_follows() {
     world.cluster.sync();
     world.cluster.deployment(deployment(&candidate, 0));
     world.until(&format!("scale {candidate} to 2")).await;
+}
+
+/// From 08:00 on, a minute after the begin, for two minutes.
+#[tokio::test(start_paused = true)]
+async fn a_sleeping_function_is_raised_when_its_window_begins_and_sleeps_again_after_it() {
+    let cluster = Cluster::new();
+    let mut scheduled = function("f-1");
+    scheduled["spec"]["scaling"]["schedules"] =
+        json!([{"cron": "0 8 * * *", "durationSeconds": 120, "minReplicas": 2}]);
+    cluster.function(scheduled);
+    cluster.deployment(deployment("f-1", 0));
+    let world = World::with(cluster);
+    let _a = world.activator("a").await;
+    assert_eq!(world.wait(59).await, Vec::<String>::new());
+    assert_eq!(world.wait(2).await, ["scale f-1 to 2"]);
+    world.cluster.sync();
+    world.cluster.pod(pod("p", "f-1"));
+    world.cluster.pod(pod("q", "f-1"));
+    assert_eq!(world.wait(118).await, Vec::<String>::new(), "many idle windows");
+    assert_eq!(world.wait(3).await, ["read f-1", "scale f-1 to 0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_set_by_hand_is_followed_up_and_down() {
+    let cluster = Cluster::new();
+    let manual = |replicas: i32| {
+        let mut manual = function("f-1");
+        manual["spec"]["scaling"] = json!({"mode": "Manual", "replicas": replicas, "windowSeconds": 10});
+        manual
+    };
+    cluster.function(manual(1));
+    cluster.deployment(deployment("f-1", 0));
+    let world = World::with(cluster);
+    assert_eq!(world.until("scale f-1 to 1").await, Vec::<String>::new(), "a raise needs no activator");
+    world.cluster.sync();
+    world.cluster.pod(pod("p", "f-1"));
+    let a = world.activator("a").await;
+    assert_eq!(world.wait(60).await, Vec::<String>::new(), "idle");
+    a.load(|load| (load.in_flight, load.requests, load.idle_since) = (500, 500, None)).await;
+    assert_eq!(world.wait(60).await, Vec::<String>::new(), "busy");
+    world.cluster.function(manual(0));
+    assert_eq!(world.wait(5).await, Vec::<String>::new());
+    assert_eq!(drained(&a.news()), ["p"]);
+    a.load(|load| (load.in_flight, load.idle_since) = (0, Some(Instant::now()))).await;
+    assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crds::{Function, function::Mode, labels, revision};
+use crds::{
+    Function,
+    function::{Idle, Metric, Scaling, Schedule},
+    labels, revision,
+};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
-use scale::Policy;
+use scale::Settings;
 
 use crate::{
     failure::Verdict,
-    stores::{Key, Stores},
+    stores::{Key, Stores, is_boosted},
 };
 
 /// What a revision is to its Function now.
@@ -42,19 +46,39 @@ pub struct Revision {
     pub failed: bool,
     /// UIDs of its pods that stay, ready or not.
     pub pods: BTreeSet<String>,
+    /// UIDs of those that Kubernetes calls Ready.
+    pub ready: BTreeSet<String>,
+    /// UIDs of those that have a deletion cost.
+    pub marked: BTreeSet<String>,
+    /// UIDs of those whose CPU limit is still the higher one of their start.
+    pub boosted: BTreeSet<String>,
+    /// UIDs of those that were given their own limit, which their node does not put in force.
+    pub stuck: BTreeSet<String>,
     /// UIDs of its pods that are being deleted.
     pub leaving: BTreeSet<String>,
 }
 
+impl Revision {
+    /// Whether it has exactly the pods that are wanted of it, all of them Ready.
+    pub fn is_whole(&self) -> bool {
+        usize::try_from(self.replicas).is_ok_and(|replicas| replicas == self.pods.len())
+            && self.pods.is_subset(&self.ready)
+    }
+}
+
 /// One Function.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// Namespace and name.
     pub key: Key,
     /// Its UID.
     pub uid: String,
+    /// So many replicas whatever the load is: what was set by hand, 0 while paused. `None`: the load decides.
+    pub fixed: Option<i32>,
+    /// The idle window is learnt.
+    pub adaptive: bool,
     /// What the spec says of its size.
-    pub policy: Policy,
+    pub settings: Settings,
     /// Its revisions, in order of their names.
     pub revisions: Vec<Revision>,
 }
@@ -62,12 +86,13 @@ pub struct View {
 impl View {
     /// Reads the Function's state from the stores. `None`: it does not exist, or is being deleted, and then nothing is
     /// decided about it. `verdict`: of a revision (UID of the Function, name); `ready`: whether any activator has one of
-    /// the pods (UIDs) for ready.
+    /// the pods (UIDs) for ready; `scheduled`: replicas that schedules ask for now.
     pub fn read(
         stores: &Stores,
         key: &Key,
         verdict: impl Fn(&str, &str) -> Option<Verdict>,
         ready: impl Fn(&BTreeSet<String>) -> bool,
+        scheduled: impl FnOnce(&[Schedule]) -> i32,
     ) -> Option<Self> {
         let function = stores.function(key).filter(|function| function.metadata.deletion_timestamp.is_none())?;
         let uid = function.uid()?;
@@ -85,13 +110,21 @@ impl View {
             revision.failed = verdict.is_some_and(|verdict| concerns(&verdict, revision, &ready));
         }
         let scaling = &function.spec.scaling;
-        let policy = Policy {
-            paused: scaling.mode == Mode::Paused,
-            min: scaling.min_replicas,
-            max: scaling.max_replicas,
-            window: seconds(scaling.window_seconds),
-        };
-        Some(Self { key: key.clone(), uid, policy, revisions })
+        let fixed = scaling.fixed();
+        let min = scaling.min_replicas.max(scheduled(if fixed.is_none() { &scaling.schedules } else { &[] }));
+        let settings = Settings { min, ..settings(scaling) };
+        let adaptive = scaling.idle == Idle::Adaptive;
+        Some(Self { key: key.clone(), uid, fixed, adaptive, settings, revisions })
+    }
+
+    /// Replicas that run without any request.
+    pub fn floor(&self) -> i32 {
+        self.fixed.unwrap_or(self.settings.min.min(self.settings.max).max(0))
+    }
+
+    /// Whether nothing is to run, load or not.
+    pub fn is_stopped(&self) -> bool {
+        self.fixed == Some(0)
     }
 
     /// The revision that serves.
@@ -136,20 +169,65 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         linger: grace.max(seconds(function.spec.timeouts.request_seconds)),
         failed: false,
         pods: BTreeSet::new(),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
         name,
     };
     for pod in pods.iter().filter(|pod| pod.labels().get(labels::REVISION) == Some(&revision.name)) {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
         let Some(uid) = pod.uid().filter(|_| !matches!(phase, "Succeeded" | "Failed")) else { continue };
-        let leaves = pod.metadata.deletion_timestamp.is_some();
-        if leaves {
-            revision.leaving.insert(uid)
-        } else {
-            revision.pods.insert(uid)
-        };
+        if pod.metadata.deletion_timestamp.is_some() {
+            revision.leaving.insert(uid);
+            continue;
+        }
+        if is_ready(pod) {
+            revision.ready.insert(uid.clone());
+        }
+        if pod.annotations().contains_key(labels::POD_DELETION_COST) {
+            revision.marked.insert(uid.clone());
+        }
+        if is_boosted(pod) {
+            revision.boosted.insert(uid.clone());
+        }
+        if pod.annotations().contains_key(labels::CPU_LIMIT) && is_stuck(pod) {
+            revision.stuck.insert(uid.clone());
+        }
+        revision.pods.insert(uid);
     }
     Some(revision)
+}
+
+/// Whether Kubernetes calls a pod Ready.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    holds(pod, "Ready")
+}
+
+/// Whether its node refuses a resize, for good (`Infeasible`) or for now (`Deferred`), KEP-1287.
+fn is_stuck(pod: &Pod) -> bool {
+    holds(pod, "PodResizePending")
+}
+
+fn holds(pod: &Pod, condition: &str) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|found| found.type_ == condition && found.status == "True")
+}
+
+fn settings(scaling: &Scaling) -> Settings {
+    Settings {
+        metric: match scaling.metric {
+            Metric::Concurrency => scale::settings::Metric::Concurrency,
+            Metric::RequestsPerSecond => scale::settings::Metric::RequestsPerSecond,
+        },
+        target: Some(f64::from(scaling.target())),
+        utilization_percent: f64::from(scaling.target_utilization_percent),
+        stable_window: seconds(scaling.window_seconds),
+        scale_down_delay: seconds(scaling.scale_down_delay_seconds),
+        max: scaling.max_replicas,
+        ..Settings::default()
+    }
 }
 
 fn seconds(seconds: i32) -> Duration {

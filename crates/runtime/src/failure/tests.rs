@@ -95,6 +95,36 @@ fn a_refusal_of_an_older_generation_does_not_count() {
 }
 
 #[test]
+fn a_refusal_for_the_boosted_cpu_limit_says_so() {
+    let deployment = |epoch: &str, message: &str| -> Deployment {
+        serde_json::from_value(json!({
+            "metadata": {"generation": 2, "annotations": {labels::TEMPLATE_EPOCH: epoch}},
+            "status": {"observedGeneration": 2, "conditions": [
+                {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]},
+        }))
+        .unwrap()
+    };
+    let of_limit = [
+        "pods \"f\" is forbidden: exceeded quota: q, requested: limits.cpu=1, used: limits.cpu=0, limited: limits.cpu=500m",
+        "pods \"f\" is forbidden: maximum cpu usage per Container is 500m, but limit is 1",
+        "pods \"f\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 20.000000",
+    ];
+    let of_else = "pods \"f\" is forbidden: exceeded quota: q, requested: requests.cpu=50m, used: requests.cpu=1, limited: requests.cpu=1";
+    let boosted = |message| deployment("1+cpu=1000m", message);
+    for (deployment, boost) in of_limit
+        .map(|message| (boosted(message), true))
+        .into_iter()
+        .chain(of_limit.map(|message| (deployment("1", message), false)))
+        .chain([(boosted(of_else), false)])
+    {
+        let failure = of_deployment(&deployment).unwrap();
+        assert_eq!(is_of_boost(&deployment, &failure), boost, "{}", failure.message);
+        assert_eq!(failure.message.contains("a CPU limit of 1000m by the start-up boost"), boost);
+        assert!(failure.message.contains("pods \"f\" is forbidden"), "{}", failure.message);
+    }
+}
+
+#[test]
 fn long_messages_are_cut() {
     let failure = Failure::new(Reason::CrashLoop, "é".repeat(MAX_MESSAGE + 1));
     assert_eq!(failure.message.chars().count(), MAX_MESSAGE + 1);

@@ -18,13 +18,14 @@
 //! | `/echo.Echo/…` | gRPC, see [`crate::grpc`] |
 //!
 //! A POST's `x-id` header is printed as `id=…` when the request arrives, so that a test can count how
-//! often each one did.
+//! often each one did. The answer to a request with an `x-id` says in `x-pod` who gave it, and in
+//! `x-arrived` when the request came, in microseconds since 1970.
 
 use std::env;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
@@ -35,11 +36,21 @@ use crate::{grpc, websocket};
 
 /// Answers one request.
 pub(crate) async fn answer(request: Request<Incoming>) -> Reply {
-    if request.method() == Method::POST
-        && let Some(id) = request.headers().get("x-id")
-    {
+    let Some(id) = request.headers().get("x-id") else { return by_path(request).await };
+    let arrived = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    if request.method() == Method::POST {
         println!("id={}", String::from_utf8_lossy(id.as_bytes()));
     }
+    let mut reply = by_path(request).await;
+    for (name, value) in [("x-pod", pod()), ("x-arrived", arrived.to_string())] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            reply.headers_mut().insert(name, value);
+        }
+    }
+    reply
+}
+
+async fn by_path(request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     if let Some(method) = path.strip_prefix("/echo.Echo/") {
         return grpc::answer(method, request).await;

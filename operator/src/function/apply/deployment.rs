@@ -84,8 +84,8 @@ async fn reshape(
     }
 }
 
-/// Deletes a retired Deployment, unless it has changed since it was seen.
-pub(super) async fn delete(cx: &Context, retired: &Deployment) -> Result<(), Stop> {
+/// Deletes a retired Deployment, unless it has changed since it was seen; whether it is gone.
+pub(super) async fn delete(cx: &Context, retired: &Deployment) -> Result<bool, Stop> {
     let child = child::child(retired);
     may_write(cx)?;
     let api: Api<Deployment> = Api::namespaced(cx.client.clone(), &retired.namespace().unwrap_or_default());
@@ -100,9 +100,10 @@ pub(super) async fn delete(cx: &Context, retired: &Deployment) -> Result<(), Sto
         Ok(_) => {
             info!(namespace = retired.namespace(), child = %child, "Deleted: another revision serves and its last pod is gone.");
             cx.metrics.wrote(ApiWrite::Delete);
-            Ok(())
+            Ok(true)
         }
-        Err(error) if child::is_stale(&error) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(true),
+        Err(error) if child::is_stale(&error) => Ok(false),
         Err(error) => Err(Stop::of(child, error)),
     }
 }

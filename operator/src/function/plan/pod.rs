@@ -10,7 +10,7 @@ use k8s_openapi::{
         Capabilities, Container, ContainerPort, EnvVar, Lifecycle, LifecycleHandler, PodSecurityContext, PodSpec,
         PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext, SleepAction,
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
 use super::{Valid, revision_labels};
@@ -18,21 +18,26 @@ use super::{Valid, revision_labels};
 /// User of a process for which none is given: `nobody` of the common minimal images.
 const DEFAULT_USER: i64 = 65532;
 
-/// The pod template.
-pub(super) fn template(valid: &Valid) -> PodTemplateSpec {
+/// The pod template. `boosted`: the CPU limit of the start, where it is not the function's own, which an annotation then
+/// carries. There is no `resizePolicy`: without one a change of the CPU restarts nothing.
+pub(super) fn template(valid: &Valid, boosted: Option<&Quantity>) -> PodTemplateSpec {
     let options = &valid.function.spec.pod;
     let mut pod_labels = options.labels.clone();
     pod_labels.extend(revision_labels(valid));
     pod_labels.insert(labels::FUNCTION_UID.to_owned(), valid.uid.clone());
     pod_labels.insert(labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_ROUSE.to_owned());
+    let mut annotations = options.annotations.clone();
+    if let Some(own) = valid.cpu_limit.as_ref().filter(|_| boosted.is_some()) {
+        annotations.insert(labels::CPU_LIMIT.to_owned(), own.0.clone());
+    }
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels),
-            annotations: map(&options.annotations),
+            annotations: map(&annotations),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            containers: vec![container(valid)],
+            containers: vec![container(valid, boosted.or(valid.cpu_limit.as_ref()))],
             volumes: some(valid.volumes.iter().map(|(volume, _)| volume.clone()).collect()),
             service_account_name: Some(valid.service_account.clone()),
             automount_service_account_token: Some(false),
@@ -51,7 +56,7 @@ pub(super) fn template(valid: &Valid) -> PodTemplateSpec {
     }
 }
 
-fn container(valid: &Valid) -> Container {
+fn container(valid: &Valid, cpu_limit: Option<&Quantity>) -> Container {
     let spec = &valid.function.spec;
     // First, so that the user's variables may refer to it as $(PORT).
     let port = EnvVar { name: "PORT".to_owned(), value: Some(spec.port.to_string()), value_from: None };
@@ -72,7 +77,7 @@ fn container(valid: &Valid) -> Container {
         env_from: some(spec.env_from.clone()),
         resources: Some(ResourceRequirements {
             requests: Some(amounts(Some(cpu(&valid.cpu)))),
-            limits: Some(amounts(valid.cpu_limit.as_ref().map(cpu))),
+            limits: Some(amounts(cpu_limit.map(cpu))),
             ..ResourceRequirements::default()
         }),
         volume_mounts: some(valid.volumes.iter().map(|(_, mount)| mount.clone()).collect()),

@@ -8,7 +8,11 @@ use super::*;
 use crate::{args::Args, testing::fixtures::valid};
 
 fn planned(spec: Value) -> Plan {
-    function(&valid(spec), &Settings::new(&Args::try_parse_from(["operator"]).unwrap()))
+    with_boost(spec, None)
+}
+
+fn with_boost(spec: Value, boost: Option<Boost>) -> Plan {
+    function(&valid(spec), &Settings::new(&Args::try_parse_from(["operator"]).unwrap()), boost)
 }
 
 fn template(spec: Value) -> Value {
@@ -66,6 +70,36 @@ fn a_pod_with_volumes() {
             {"path": "/data", "persistentVolumeClaim": {"name": "data"}}
         ]}))
     );
+}
+
+/// Whatever the boost, it is the same revision; and a boost that changes is another epoch, for which no running pod is
+/// restarted.
+#[test]
+fn a_boosted_start_has_a_higher_limit_and_says_its_own() {
+    let limited = json!({"resources": {"cpu": "50m", "cpuLimit": "100m"}});
+    let boosts = [None, Some(Boost { factor: 4, least_milli: 1000 }), Some(Boost { factor: 4, least_milli: 0 })];
+    let plans = boosts.map(|boost| serde_json::to_value(with_boost(limited.clone(), boost).deployment).unwrap());
+    for (plan, limit, own, epoch) in [
+        (&plans[0], "100m", json!(null), "1"),
+        (&plans[1], "1000m", json!("100m"), "1+cpu=1000m"),
+        (&plans[2], "400m", json!("100m"), "1+cpu=400m"),
+    ] {
+        let template = &plan["spec"]["template"];
+        let resources = &template["spec"]["containers"][0]["resources"];
+        assert_eq!((&resources["limits"]["cpu"], &resources["requests"]["cpu"]), (&json!(limit), &json!("50m")));
+        assert_eq!(template["metadata"]["annotations"][labels::CPU_LIMIT], own);
+        assert_eq!(plan["metadata"]["annotations"][labels::TEMPLATE_EPOCH], epoch);
+        assert_eq!(plan["metadata"]["name"], plans[0]["metadata"]["name"]);
+        assert_eq!(plan["spec"]["selector"], plans[0]["spec"]["selector"]);
+    }
+}
+
+#[test]
+fn a_function_without_a_cpu_limit_has_no_boost() {
+    let boost = Some(Boost { factor: 4, least_milli: 1000 });
+    assert_eq!(with_boost(json!({}), boost), planned(json!({})));
+    let ample = json!({"resources": {"cpuLimit": "2"}});
+    assert_eq!(with_boost(ample.clone(), Some(Boost { factor: 1, least_milli: 1000 })), planned(ample));
 }
 
 #[test]

@@ -98,3 +98,14 @@ async fn a_pod_that_was_ready_once_may_crash() {
     world.pass("hello").await.unwrap();
     assert_eq!(world.cx.verdicts.all(), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_no_activator_is_heard_it_is_looked_again() {
+    let revision = valid(json!({})).revision;
+    let (world, _) = starting([pod(&revision, "p1")]).await;
+    *world.probes.0.lock().unwrap() = None;
+    advance(LAZY).await;
+    world.pass("hello").await.unwrap();
+    advance(LAZY).await;
+    assert_eq!(world.pass("hello").await.unwrap(), Pass::Done(Some(UNKNOWN)));
+}

@@ -24,16 +24,17 @@ pub(super) fn of(before: &FunctionStatus, after: &FunctionStatus) -> Vec<Note> {
     }
     if told(before, ConditionType::Active) {
         match (is(before, ConditionType::Active), is(after, ConditionType::Active)) {
-            (false, true) => notes.push(note(false, "WokenUp", "Wake", "A request came: pods are started.".to_owned())),
+            (false, true) => notes.push(note(false, "WokenUp", "Wake", "Pods are started.".to_owned())),
             (true, false) => notes.push(note(false, "ScaledToZero", "Drain", "No pod is wanted any more.".to_owned())),
             _ => {}
         }
     }
     notes.extend(start(before, after).map(|(warning, reason, action, text)| note(warning, reason, action, text)));
-    if let Some(stalled) = condition::find(&after.conditions, ConditionType::Stalled) {
-        let same = |c: &&Condition| c.reason == stalled.reason && c.message == stalled.message;
-        if condition::find(&before.conditions, ConditionType::Stalled).filter(same).is_none() {
-            notes.push(note(true, &stalled.reason, "Stall", stalled.message.clone()));
+    for (kind, action) in [(ConditionType::Stalled, "Stall"), (ConditionType::Degraded, "Scale")] {
+        let Some(wrong) = condition::find(&after.conditions, kind) else { continue };
+        let same = |c: &&Condition| c.reason == wrong.reason && c.message == wrong.message;
+        if condition::find(&before.conditions, kind).filter(same).is_none() {
+            notes.push(note(true, &wrong.reason, action, wrong.message.clone()));
         }
     }
     notes

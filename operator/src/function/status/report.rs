@@ -1,11 +1,12 @@
 //! The status that follows from a pass. Pure.
 
-use crds::{ConditionType, Function, FunctionStatus, Reason, condition, function::Mode};
+use crds::{ConditionType, Function, FunctionStatus, Reason, condition, function::Mode, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::function::{
     apply::{Applied, Stop},
+    degraded::Degraded,
     rollout::Rollout,
     starts::Started,
     validate::Invalid,
@@ -28,6 +29,8 @@ pub enum Report<'a> {
         rollout: &'a Rollout,
         /// The wanted revision.
         wanted: &'a str,
+        /// What is not as it should be although requests are served.
+        degraded: &'a [Degraded],
     },
 }
 
@@ -45,9 +48,10 @@ pub fn report(
     match report {
         Report::Invalid(invalid) => out.invalid(invalid),
         Report::Stopped(stop) => out.stopped(stop),
-        Report::Applied { applied, serving, rollout, wanted } => {
+        Report::Applied { applied, serving, rollout, wanted, degraded } => {
             out.status.url = url;
             out.applied(function, before, applied, serving, rollout, wanted);
+            out.degraded(degraded);
         }
     }
     out.status
@@ -122,6 +126,7 @@ impl Writer<'_> {
         let (name, namespace) = (function.name_any(), function.namespace().unwrap_or_default());
         self.status.revision.clone_from(&applied.revision);
         self.status.replicas = applied.replicas;
+        self.status.selector = labels::pods_of(&name, &applied.revision);
         self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
         let address = format!("http://{name}.{namespace} leads to the activator.");
         self.set(ConditionType::Addressable, true, Reason::ServiceReady, address);
@@ -132,22 +137,36 @@ impl Writer<'_> {
             (true, false) => self.set(ConditionType::Active, true, Reason::Starting, "The first pod starts."),
             (false, _) => self.set(ConditionType::Active, false, Reason::ScaledToZero, "No pod is wanted."),
         }
+        let scaling = &function.spec.scaling;
         match failure {
-            _ if function.spec.scaling.mode == Mode::Paused => {
-                self.set(
-                    ConditionType::Ready,
-                    false,
-                    Reason::Paused,
-                    "spec.scaling.mode is Paused: requests are refused.",
+            _ if scaling.mode == Mode::Paused => {
+                let text = "spec.scaling.mode is Paused: requests are refused.";
+                self.set(ConditionType::Ready, false, Reason::Paused, text);
+            }
+            _ if scaling.fixed() == Some(0) => {
+                let text = format!(
+                    "spec.scaling.replicas is 0 in mode Manual: requests are refused until kubectl scale function/{name} \
+                     --replicas=1, or mode Auto."
                 );
+                self.set(ConditionType::Ready, false, Reason::ScaledToZeroByHand, text);
             }
             Some((reason, message)) => self.set(ConditionType::Ready, false, reason, message),
+            None if applied.replicas == 0 && scaling.mode == Mode::Manual => {
+                self.set(ConditionType::Ready, true, Reason::Starting, "Requests wait for the first pod.");
+            }
             None if applied.replicas == 0 => {
                 self.set(ConditionType::Ready, true, Reason::ScaledToZero, "The next request starts a pod.");
             }
             None => self.set(ConditionType::Ready, true, Reason::Ready, "Requests are served."),
         }
         self.rollout(before, applied, rollout, wanted);
+    }
+
+    /// All of it in one condition, under the first reason.
+    fn degraded(&mut self, degraded: &[Degraded]) {
+        let Some(first) = degraded.first() else { return self.clear(ConditionType::Degraded) };
+        let texts: Vec<&str> = degraded.iter().map(|one| one.message.as_str()).collect();
+        self.set(ConditionType::Degraded, true, first.reason, texts.join(" "));
     }
 
     /// The two conditions that are there only while true. A condition that stays is never taken out and put in again:

@@ -18,7 +18,9 @@ fn at(seconds: i64) -> Time {
 fn applied(before: &FunctionStatus, revision: &str, replicas: i32, ready: usize, now: i64) -> FunctionStatus {
     let applied = Applied { revision: revision.to_owned(), replicas };
     let serving = Started { ready: Some(ready), failed: None };
-    let report_ = Report::Applied { applied: &applied, serving: &serving, rollout: &Rollout::Steady, wanted: revision };
+    let rollout = Rollout::Steady;
+    let report_ =
+        Report::Applied { applied: &applied, serving: &serving, rollout: &rollout, wanted: revision, degraded: &[] };
     report(&function(), before, &report_, "http://hello".to_owned(), &at(now))
 }
 

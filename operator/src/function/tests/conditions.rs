@@ -82,3 +82,61 @@ async fn a_paused_function_says_so() {
     assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::Paused));
     assert_eq!(world.api.news(), ["patch functions hello status"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_function_in_manual_mode_says_what_will_become_of_the_next_request() {
+    let mut world = at_zero().await;
+    let name = revision_of(json!({}));
+    let manual = |generation: i64, replicas: i32| json!({"metadata": {"generation": generation}, "spec": {"scaling": {"mode": "Manual", "replicas": replicas}}});
+    world.api.change("functions", "hello", &manual(2, 0));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::ScaledToZeroByHand));
+    assert_eq!(says(&world, ConditionType::Active), said("False", Reason::ScaledToZero));
+    let status = world.function("hello").status.unwrap();
+    assert_eq!(status.selector, format!("rouse.dev/function=hello,rouse.dev/revision={name}"));
+
+    world.api.change("functions", "hello", &manual(3, 2));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Starting));
+    scale(&world, &name, 2);
+    advance(status::LAZY).await;
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready));
+    assert_eq!(says(&world, ConditionType::Active), said("True", Reason::Running));
+    assert_eq!(world.function("hello").status.unwrap().replicas, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_cannot_be_followed_is_told_and_all_else_works() {
+    let mut world = World::new();
+    let schedules =
+        |cron: &str| json!({"scaling": {"schedules": [{"cron": cron, "durationSeconds": 60, "minReplicas": 1}]}});
+    world.api.put("functions", function(schedules("0 8 31 2 *")));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Degraded), said("True", Reason::InvalidSchedule));
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::ScaledToZero));
+    world.api.news();
+    world.settle("hello").await;
+    assert_eq!(world.api.news(), Vec::<String>::new(), "told once");
+    world.api.change("functions", "hello", &json!({"metadata": {"generation": 2}, "spec": schedules("0 8 31 3 *")}));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Degraded), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_autoscaler_is_told_of_without_asking_the_api_server() {
+    let mut world = at_zero().await;
+    let name = revision_of(json!({}));
+    let entry = json!({"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale",
+        "time": Timestamp::now().to_string(), "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+    world.api.change("deployments", &name, &json!({"metadata": {"managedFields": [entry]}, "spec": {"replicas": 1}}));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Degraded), said("True", Reason::ForeignScaler));
+    assert_eq!(world.api.news(), ["patch functions hello status"]);
+    // The next write of the autoscaler's own takes the field over; that is no reason to forget it.
+    world.api.change("deployments", &name, &json!({"metadata": {"managedFields": []}, "spec": {"replicas": 0}}));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Degraded), said("True", Reason::ForeignScaler));
+    let Pass::Done(Some(again)) = world.pass("hello").await.unwrap() else { panic!("it is looked at again") };
+    assert!(again <= degraded::TOLD, "{again:?}");
+}

@@ -35,6 +35,10 @@ fn ack(epoch: u64, order: u64) -> Acknowledgement {
     Acknowledgement { epoch, function_uid: "f".into(), order, requests: 3, ..Acknowledgement::default() }
 }
 
+fn all_requests(changes: &Changes) -> u64 {
+    changes.added.values().map(|added| added.requests).sum()
+}
+
 fn attached(now: Instant) -> Activator {
     Activator::attach(None, hello("b1", 100_000), now).unwrap().0
 }
@@ -75,21 +79,24 @@ fn what_a_new_leader_finds_is_where_it_counts_from() {
     let mut first = hello("b1", 100_000);
     first.functions = vec![count("f", 500, 0, 0, 7000)];
     let (mut activator, changes) = Activator::attach(None, first, now).unwrap();
-    assert_eq!(changes.added, Added::default());
+    assert_eq!((changes.added.len(), changes.span), (0, 100 * SECOND));
     // A function that appears later had nothing before.
     let more = Report { functions: vec![count("f", 503, 1, 0, 0), count("g", 2, 0, 0, 0)], ..report(2, 100_100) };
     let changes = activator.report(more, now).unwrap();
-    assert_eq!(changes.added, Added { in_flight_request_ms: 50, held_request_ms: 5, requests: 5 });
+    assert_eq!(changes.added["f"], Added { in_flight_request_ms: 30, held_request_ms: 3, requests: 3 });
+    assert_eq!(changes.added["g"], Added { in_flight_request_ms: 20, held_request_ms: 2, requests: 2 });
+    assert_eq!(changes.span, SECOND / 10, "since the report before");
     // Attaching again in the same boot counts on; so does what arrived in between.
     let mut again = hello("b1", 100_200);
     again.functions = vec![count("f", 504, 0, 0, 10), count("g", 2, 0, 0, 50), count("h", 4, 0, 0, 10)];
     let (activator, changes) = Activator::attach(Some(activator), again, now).unwrap();
-    assert_eq!(changes.added.requests, 1 + 4);
+    assert_eq!(all_requests(&changes), 1 + 4);
+    assert_eq!(changes.span, SECOND / 10, "whatever the number of streams");
     // A boot that began under this leader is counted from its start.
     let mut reborn = hello("b2", 300);
     reborn.functions = vec![count("f", 6, 0, 0, 10)];
     let (_, changes) = Activator::attach(Some(activator), reborn, now).unwrap();
-    assert_eq!(changes.added.requests, 6);
+    assert_eq!((all_requests(&changes), changes.span), (6, Duration::from_millis(300)), "since it started");
 }
 
 #[test]
@@ -148,13 +155,12 @@ fn pods_and_acknowledgements_are_kept_until_they_are_gone() {
     assert_eq!((activator.ack("f").unwrap().epoch, activator.ack("f").unwrap().order), (3, 8));
     let drained = PodState { drained: true, ..pod("p", true) };
     let changes = activator.report(Report { pods: vec![drained], ..report(3, 100_000) }, now).unwrap();
+    assert!(activator.ack("f").is_none(), "an order that a report leaves out is in force no longer");
     assert!(changes.readiness.is_empty() && activator.pod("p").unwrap().drained);
     let gone = PodState { gone: true, ..pod("p", true) };
     let changes = activator.report(Report { pods: vec![gone], ..report(4, 100_000) }, now).unwrap();
     assert_eq!(changes.readiness.len(), 1);
     assert!(activator.pod("p").is_none());
-    activator.forget_acks(&HashSet::new());
-    assert!(activator.ack("f").is_none());
     // A new stream's first report is a full account.
     let (activator, _) = Activator::attach(Some(activator), hello("b1", 100_000), now).unwrap();
     assert!(activator.ack("f").is_none());
@@ -188,7 +194,7 @@ proptest! {
         let (mut boot, mut clock, mut total, mut sequence) = (0, 1000, 100, 1);
         let first = Report { functions: vec![count("f", total, 0, 0, 0)], ..hello("0", clock) };
         let (mut activator, changes) = Activator::attach(None, first, now).unwrap();
-        let mut added = changes.added.requests;
+        let mut added = all_requests(&changes);
         let mut came = 0;
         for (event, requests) in events {
             now += SECOND;
@@ -218,7 +224,7 @@ proptest! {
                     activator.report(Report { functions, ..report(sequence, clock) }, now).unwrap()
                 }
             };
-            added += changes.added.requests;
+            added += all_requests(&changes);
             prop_assert!(added <= came);
         }
         prop_assert_eq!(added, came);

@@ -1,13 +1,15 @@
-//! One revision on its way to zero. Pure.
+//! One revision on its way down. Pure.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
+use super::End;
 use crate::{
     link::activator::Ack,
     scaling::{
+        busy::Busy,
         order::{Acks, Order},
         view::Revision,
     },
@@ -18,12 +20,30 @@ use crate::{
 pub enum Why {
     /// Nobody called for a whole window. Any request cancels it.
     Idle,
-    /// The Function is paused. Requests in flight may end first.
-    Paused,
+    /// The Function is paused, or scaled to zero by hand. Requests in flight may end first.
+    Stopped,
     /// Another revision serves. Requests in flight may end first.
     Retired,
     /// It never started: there is nothing to drain.
     Failed,
+    /// It has more replicas than it needs, or than were set by hand: some go, the others serve on. Requests in flight may end first.
+    Excess,
+}
+
+/// What a revision should come down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Why.
+    pub why: Why,
+    /// Replicas that stay; 0, unless it is for [`Why::Excess`].
+    pub to: i32,
+}
+
+impl Want {
+    /// Nothing of it should stay.
+    pub fn none(why: Why) -> Self {
+        Self { why, to: 0 }
+    }
 }
 
 impl Why {
@@ -39,7 +59,7 @@ pub(super) enum Phase {
     Draining,
     /// The Deployment is being read; with the count of requests at its start.
     Reading(u64),
-    /// 0 is being written; with the generation before it.
+    /// The new number is being written; with the generation before it.
     Writing(i64),
     /// It is written; with the generation after that.
     Lowered(i64),
@@ -47,42 +67,84 @@ pub(super) enum Phase {
 
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    pub(super) why: Why,
+    pub(super) want: Want,
     pub(super) phase: Phase,
+    /// Those that are to go.
     pub(super) pods: BTreeSet<String>,
+    /// Its other pods, which are to stay.
+    pub(super) stay: BTreeSet<String>,
+    /// How many of these went.
+    pub(super) strays: usize,
     pub(super) linger: Duration,
     pub(super) replicas: i32,
-    pub(super) since: Instant,
+    /// Since when every activator has kept all of these pods drained.
+    pub(super) since: Option<Instant>,
     pub(super) not_before: Instant,
     pub(super) tries: u32,
 }
 
 impl Target {
-    pub(super) fn new(why: Why, revision: &Revision, now: Instant) -> Self {
-        Self {
-            why,
+    /// `None`: this is not the moment. Only while each of its pods is Ready may some of them go: the ReplicaSet
+    /// controller takes a starting one before it looks at any deletion cost.
+    pub(super) fn new(want: Want, revision: &Revision, busy: &Busy, now: Instant) -> Option<Self> {
+        let pods = if want.to == 0 {
+            revision.pods.clone()
+        } else {
+            if !revision.is_whole() {
+                return None;
+            }
+            let leave = usize::try_from(revision.replicas - want.to).ok()?;
+            busy.least(&revision.pods, leave)
+        };
+        Some(Self {
+            want,
             phase: Phase::Draining,
-            pods: revision.pods.clone(),
+            stay: revision.pods.difference(&pods).cloned().collect(),
+            pods,
+            strays: 0,
             linger: revision.linger,
             replicas: revision.replicas,
-            since: now,
+            since: None,
             not_before: now,
             tries: 0,
-        }
+        })
+    }
+
+    /// Whether it is what is wanted still, before anything is written. Some pods go only from the picture in which they
+    /// were chosen; all go from any.
+    pub(super) fn holds(&self, want: Want, revision: &Revision) -> bool {
+        let same = revision.replicas == self.replicas && revision.is_whole() && self.pods.is_subset(&revision.pods);
+        want.to <= self.want.to && (self.want.to == 0 || same)
     }
 
     /// Whether nobody loses anything if its pods go now.
     pub(super) fn clear(&self, order: Option<&Order>, acks: &Acks, now: Instant) -> bool {
-        if !self.why.drains() {
+        if !self.want.why.drains() {
             return true;
         }
         let Some(order) = order.filter(|order| self.pods.is_subset(&order.pods)) else { return false };
-        let waited = now.saturating_duration_since(self.since) >= self.linger;
-        let empty = |ack: &Ack| match self.why {
+        let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
+        let empty = |ack: &Ack| match self.want.why {
             Why::Idle => ack.in_flight == 0 && ack.held == 0,
-            // Who waits is served by another revision, or refused. Who takes longer than is allowed is not waited for.
-            Why::Paused | Why::Retired | Why::Failed => ack.in_flight == 0 || waited,
+            // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for.
+            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => ack.in_flight == 0 || waited,
         };
         acks.all(order, now, empty)
+    }
+
+    /// Follows a lowered revision's pods; gives how it ended, if it did.
+    pub(super) fn follow_lowered(&mut self, revision: &Revision, generation: i64) -> Option<End> {
+        let left = self.stay.len();
+        self.stay.retain(|pod| revision.pods.contains(pod));
+        self.strays += left - self.stay.len();
+        let most = usize::try_from(self.want.to).unwrap_or_default();
+        // Where others went in their place, those that stay serve again.
+        let enough = self.want.to > 0 && revision.pods.len() <= most;
+        self.pods.retain(|pod| revision.leaving.contains(pod) || (!enough && revision.pods.contains(pod)));
+        // An older generation is the store's lag.
+        if revision.replicas > self.want.to {
+            return (revision.generation > generation).then_some(End::Raised);
+        }
+        self.pods.is_empty().then_some(End::Lowered { strays: self.strays })
     }
 }

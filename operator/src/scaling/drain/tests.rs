@@ -1,4 +1,6 @@
+mod excess;
 mod interleavings;
+mod model;
 
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ fn revision(name: &str, replicas: i32, generation: i64, pods: &[&str]) -> Revisi
         linger: Duration::from_secs(30),
         failed: false,
         pods: set(pods),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }
@@ -31,17 +37,18 @@ struct Bench {
     ids: OrderIds,
     now: Instant,
     acks: Acks,
+    busy: Busy,
 }
 
 impl Bench {
     fn new() -> Self {
         let acks = Acks { epoch: EPOCH, given: vec![None, None] };
-        Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks }
+        Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks, busy: Busy::default() }
     }
 
     fn step(&mut self, goals: &[(&Revision, Option<Why>)]) -> Vec<(String, Step)> {
-        let goals: Vec<_> = goals.iter().map(|(revision, why)| Goal { revision, why: *why }).collect();
-        self.drains.step(&goals, &self.acks, self.now, &mut self.ids)
+        let goals: Vec<_> = goals.iter().map(|(revision, why)| Goal { revision, want: why.map(Want::none) }).collect();
+        self.drains.step(&goals, &self.busy, &self.acks, self.now, &mut self.ids)
     }
 
     fn order(&self) -> &Order {
@@ -77,7 +84,7 @@ impl Bench {
         assert_eq!(self.step(&[(revision, Some(why))]), []);
         self.all_ack();
         assert_eq!(self.step(&[(revision, Some(why))]), [(revision.name.clone(), Step::Read)]);
-        let lower = Step::Lower { version: "77".to_owned() };
+        let lower = Step::Lower { to: 0, version: "77".to_owned() };
         assert_eq!(self.read(&revision.name, Ok(current(77, 4, revision.replicas))), Some(lower));
     }
 }
@@ -104,7 +111,7 @@ fn from_the_order_to_no_pods() {
     down.leaving = set(&["a"]);
     assert_eq!(bench.step(&[(&down, None)]), []);
     assert_eq!((bench.order().id, bench.order().pods.len()), (id, 2), "kept until the pods are gone");
-    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered));
+    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered { strays: 0 }));
     assert_eq!(bench.drains.order(), None);
     assert!(bench.drains.is_empty());
 }
@@ -151,7 +158,7 @@ fn what_changed_during_the_read_stops_the_write() {
         assert_eq!(bench.step(&[(&up, Some(Why::Idle))]).len(), 1);
         spoil(&mut bench);
         assert_eq!(bench.read("f-1", Ok(current(77, 4, 1))), None, "{what}");
-        assert!(bench.drains.has("f-1"), "{what}: decided again");
+        assert!(bench.drains.holds("f-1"), "{what}: decided again");
     }
 }
 
@@ -175,7 +182,7 @@ fn a_raise_that_the_read_shows_stops_the_write() {
     bench.all_ack();
     bench.step(&[(&up, Some(Why::Idle))]);
     assert_eq!(bench.read("f-1", Ok(current(80, 5, 3))), None);
-    assert!(bench.drains.has("f-1"));
+    assert!(bench.drains.holds("f-1"));
 }
 
 #[test]
@@ -218,7 +225,7 @@ fn a_write_that_fails_again_and_again_gives_the_pods_back_for_a_while() {
     assert!(bench.drains.is_empty() && bench.drains.order().is_none());
     bench.wait(5000);
     bench.step(&goal);
-    assert!(bench.drains.has("f-1"));
+    assert!(bench.drains.holds("f-1"));
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn a_write_without_an_answer_that_took_place_is_seen() {
     down.leaving = set(&["a"]);
     assert_eq!(bench.step(&[(&down, Some(Why::Idle))]), []);
     assert_eq!(bench.order().pods, set(&["a"]), "no request goes to a pod that is leaving");
-    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered));
+    assert_eq!(bench.step(&[(&revision("f-1", 0, 5, &[]), None)]), ended("f-1", Why::Idle, End::Lowered { strays: 0 }));
 }
 
 #[test]
@@ -258,10 +265,13 @@ fn a_deployment_that_is_gone_ends_it() {
 
 #[test]
 fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
-    for why in [Why::Retired, Why::Paused] {
+    for why in [Why::Retired, Why::Stopped] {
         let mut bench = Bench::new();
         let old = revision("f-0", 1, 4, &["a"]);
         bench.step(&[(&old, Some(why))]);
+        bench.all_ack();
+        bench.ack(0, 0, 1, 5);
+        assert_eq!(bench.step(&[(&old, Some(why))]), [], "{why:?}: the wait begins");
         bench.wait(29_999);
         bench.ack(0, 7, 1, 5);
         bench.ack(1, 0, 0, 5);
@@ -270,7 +280,7 @@ fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
         assert_eq!(bench.step(&[(&old, Some(why))]), [("f-0".to_owned(), Step::Read)], "{why:?}");
         bench.ack(0, 7, 1, 900);
         let step = bench.read("f-0", Ok(current(77, 4, 1)));
-        assert_eq!(step, Some(Step::Lower { version: "77".to_owned() }), "new requests go elsewhere");
+        assert_eq!(step, Some(Step::Lower { to: 0, version: "77".to_owned() }), "new requests go elsewhere");
     }
     // Held requests do not hold up what will not serve them.
     let mut bench = Bench::new();
@@ -283,9 +293,70 @@ fn requests_in_flight_on_a_retired_revision_may_end_but_not_for_ever() {
     let mut bench = Bench::new();
     bench.step(&[(&old, Some(Why::Retired))]);
     bench.wait(3_600_000);
+    bench.step(&[(&old, Some(Why::Retired))]);
     bench.ack(0, 0, 0, 5);
     assert_eq!(bench.step(&[(&old, Some(Why::Retired))]), []);
     assert_eq!(bench.drains.unacknowledged(&bench.acks), Some(1));
+}
+
+#[test]
+fn requests_have_their_time_from_when_the_last_activator_keeps_the_order() {
+    let old = revision("f-0", 1, 4, &["a"]);
+    let goal = [(&old, Some(Why::Retired))];
+    let mut bench = Bench::new();
+    bench.step(&goal);
+    for _ in 0..30 {
+        bench.ack(0, 0, 0, 5);
+        bench.step(&goal);
+        bench.wait(1000);
+    }
+    // It sent requests there until now.
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 5);
+    assert_eq!(bench.step(&goal), []);
+    // And again, after it was not heard for a while.
+    bench.wait(15_000);
+    bench.acks.given[1] = None;
+    bench.step(&goal);
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 6);
+    assert_eq!(bench.step(&goal), []);
+    bench.wait(29_999);
+    bench.ack(0, 0, 0, 5);
+    bench.ack(1, 0, 1, 6);
+    assert_eq!(bench.step(&goal), []);
+    bench.wait(1);
+    assert_eq!(bench.step(&goal), [("f-0".to_owned(), Step::Read)]);
+}
+
+#[test]
+fn an_order_that_an_activator_made_void_is_given_anew() {
+    let old = revision("f-0", 1, 4, &["a"]);
+    let goal = [(&old, Some(Why::Retired))];
+    let mut bench = Bench::new();
+    bench.step(&goal);
+    bench.all_ack();
+    bench.ack(1, 0, 1, 5);
+    bench.step(&goal);
+    let id = bench.order().id;
+    // Activator 1 takes its pods back, and acknowledges this order no more.
+    bench.wait(1001);
+    bench.ack(0, 0, 0, 5);
+    bench.step(&goal);
+    bench.wait(4999);
+    bench.ack(0, 0, 0, 5);
+    bench.step(&goal);
+    assert_eq!(bench.order().id, id);
+    bench.wait(1);
+    bench.step(&goal);
+    assert!(bench.order().id > id);
+    // What it sent there meanwhile has its time.
+    bench.wait(24_000);
+    bench.all_ack();
+    bench.ack(1, 0, 1, 9);
+    assert_eq!(bench.step(&goal), []);
+    bench.all_ack();
+    assert_eq!(bench.step(&goal), [("f-0".to_owned(), Step::Read)]);
 }
 
 #[test]
@@ -295,7 +366,7 @@ fn a_failed_start_is_lowered_without_a_word_from_anybody() {
     let up = revision("f-1", 1, 4, &["a"]);
     assert_eq!(bench.step(&[(&up, Some(Why::Failed))]), [("f-1".to_owned(), Step::Read)]);
     assert_eq!(bench.drains.order(), None);
-    let lower = Step::Lower { version: "77".to_owned() };
+    let lower = Step::Lower { to: 0, version: "77".to_owned() };
     assert_eq!(bench.read("f-1", Ok(current(77, 4, 1))), Some(lower));
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use kube::runtime::reflector::ObjectRef;
-use scale::Policy;
+use scale::Settings;
 
 use super::*;
 use crate::link::activator::Ack;
@@ -18,13 +18,31 @@ fn revision(name: &str, role: Role, replicas: i32, pods: &[&str]) -> Revision {
         linger: Duration::from_secs(30),
         failed: false,
         pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
+        ready: BTreeSet::new(),
+        marked: BTreeSet::new(),
+        boosted: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
     }
 }
 
 fn view(min: i32, revisions: Vec<Revision>) -> View {
-    let policy = Policy { paused: false, min, max: 10, window: WINDOW };
-    View { key: ObjectRef::new("f").within("shop"), uid: "uf".to_owned(), policy, revisions }
+    let settings = Settings {
+        target: Some(10.0),
+        utilization_percent: 100.0,
+        stable_window: WINDOW,
+        min,
+        max: 10,
+        ..Settings::default()
+    };
+    View {
+        key: ObjectRef::new("f").within("shop"),
+        uid: "uf".to_owned(),
+        fixed: None,
+        adaptive: false,
+        settings,
+        revisions,
+    }
 }
 
 struct Bench {
@@ -39,7 +57,8 @@ impl Bench {
     fn new(quiet: u64) -> Self {
         let now = Instant::now() + Duration::from_secs(100_000);
         let seen = vec![Seen::Quiet(now - Duration::from_secs(quiet)); 2];
-        let word = Word { seen, acks: Acks { epoch: 1, given: vec![None; 2] } };
+        let acks = Acks { epoch: 1, given: vec![None; 2] };
+        let word = Word { seen, said: Vec::new(), ready: 0, acks, busy: Busy::default(), probed: BTreeSet::new() };
         Self { state: State::default(), ids: OrderIds::default(), now, word }
     }
 
@@ -59,7 +78,8 @@ impl Bench {
 }
 
 fn write(revision: &str, replicas: i32, version: &str) -> Effect {
-    Effect::Write { revision: revision.to_owned(), replicas, version: version.to_owned() }
+    let way = if replicas == 0 { Way::Down } else { Way::Up };
+    Effect::Write { revision: revision.to_owned(), replicas, way, version: version.to_owned() }
 }
 
 fn read(revision: &str) -> Effect {
@@ -81,7 +101,7 @@ fn an_idle_function_is_drained_and_lowered() {
     assert_eq!(effect, Some(write("f-1", 0, "7")));
     assert_eq!(bench.state.written("f-1", Outcome::Done, bench.now), None);
     let gone = view(0, vec![Revision { generation: 2, ..revision("f-1", Role::Serving, 0, &[]) }]);
-    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Idle, end: End::Lowered };
+    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Idle, end: End::Lowered { strays: 0 } };
     assert_eq!(bench.step(&gone), [ended]);
     assert!(!bench.state.is_awake(&gone));
 }
@@ -152,7 +172,7 @@ fn a_candidate_follows_the_serving_revision_up_and_never_down() {
     };
     assert_eq!(bench.step(&roll(3, 0)), [write("f-2", 3, "1")]);
     assert_eq!(bench.step(&roll(3, 3)), []);
-    assert_eq!(bench.step(&roll(1, 3)), []);
+    assert_eq!(bench.step(&roll(1, 3)), [write("f-1", 3, "1")], "that is the serving one, which somebody else lowered");
     // A candidate that failed is held at zero.
     let mut failed = roll(3, 3);
     failed.revisions[1].failed = true;
@@ -181,11 +201,52 @@ fn a_paused_function_goes_whatever_min_says() {
     let mut bench = Bench::new(0);
     bench.word.seen = vec![Seen::Busy; 2];
     let mut paused = view(2, vec![revision("f-1", Role::Serving, 2, &["a", "b"])]);
-    paused.policy.paused = true;
+    paused.fixed = Some(0);
     bench.step(&paused);
     assert_eq!(bench.state.order().unwrap().pods.len(), 2);
     bench.all_ack();
     assert_eq!(bench.step(&paused), [read("f-1")]);
+}
+
+#[test]
+fn a_number_set_by_hand_is_written_at_once_and_a_lower_one_after_a_drain() {
+    let mut bench = Bench::new(3600);
+    let manual = |replicas, pods: &[&str], fixed| {
+        let mut revision = revision("f-1", Role::Serving, replicas, pods);
+        revision.ready = revision.pods.clone();
+        View { fixed: Some(fixed), ..view(0, vec![revision]) }
+    };
+    assert_eq!(bench.step(&manual(0, &[], 3)), [write("f-1", 3, "1")]);
+    assert_eq!(bench.step(&manual(3, &["a", "b", "c"], 3)), []);
+    assert!(bench.state.order().is_none(), "idle for an hour");
+    bench.step(&manual(3, &["a", "b", "c"], 1));
+    assert_eq!(bench.state.order().unwrap().pods.len(), 2);
+    bench.step(&manual(3, &["a", "b", "c"], 0));
+    assert_eq!(bench.state.order().unwrap().pods.len(), 3);
+    bench.all_ack();
+    assert_eq!(bench.step(&manual(3, &["a", "b", "c"], 0)), [read("f-1")]);
+    let fresh = State::default();
+    assert!(!fresh.is_awake(&manual(0, &[], 0)) && fresh.is_awake(&manual(0, &[], 1)));
+}
+
+#[test]
+fn a_start_by_hand_that_failed_is_tried_again_after_a_pause_or_at_once_for_a_request() {
+    let mut bench = Bench::new(0);
+    let view = |failed, replicas| {
+        let revision = Revision { failed, ..revision("f-1", Role::Serving, replicas, &[]) };
+        View { fixed: Some(1), ..view(0, vec![revision]) }
+    };
+    assert_eq!(bench.step(&view(true, 1)), [read("f-1")]);
+    let current = Current { version: "7".to_owned(), generation: 1, replicas: 1 };
+    assert_eq!(bench.state.read("f-1", Ok(current), &bench.word.acks, bench.now), Some(write("f-1", 0, "7")));
+    bench.state.written("f-1", Outcome::Done, bench.now);
+    assert_eq!(bench.step(&view(false, 0)).len(), 1, "its way down has ended");
+    assert_eq!(bench.step(&view(false, 0)), []);
+    bench.word.said = vec![Said { at: bench.now, in_flight: 0, held: 1 }];
+    assert_eq!(bench.step(&view(false, 0)), [write("f-1", 1, "1")]);
+    bench.word.said.clear();
+    bench.wait(2);
+    assert_eq!(bench.step(&view(false, 0)), [write("f-1", 1, "1")]);
 }
 
 #[test]
@@ -200,7 +261,7 @@ fn a_failed_start_goes_at_once_and_comes_back_for_min_only_after_a_pause() {
     assert_eq!(effect, Some(write("f-1", 0, "7")));
     bench.state.written("f-1", Outcome::Done, bench.now);
     failing.revisions[0] = Revision { generation: 2, ..revision("f-1", Role::Serving, 0, &[]) };
-    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Failed, end: End::Lowered };
+    let ended = Effect::Ended { revision: "f-1".to_owned(), why: Why::Failed, end: End::Lowered { strays: 0 } };
     assert_eq!(bench.step(&failing), [ended]);
     bench.wait(1);
     assert_eq!(bench.step(&failing), []);

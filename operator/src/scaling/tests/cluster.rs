@@ -23,7 +23,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::stores::{Grouped, Key, Prune, Stores, Subscribers};
+use crate::stores::{BOOSTED, Grouped, Key, Prune, Stores, Subscribers};
 
 /// Clones are the same cluster.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub(crate) struct Api {
     pub(crate) hang: bool,
     /// Writes to `/scale` are refused.
     pub(crate) refuse: bool,
+    /// The answer to resizes of pods; 200 = they are carried out.
+    pub(crate) resize: u16,
     version: u64,
 }
 
@@ -94,6 +96,7 @@ impl Cluster {
             on_read: None,
             hang: false,
             refuse: false,
+            resize: 200,
             version: 100,
         };
         Self { stores, writers: Arc::new(Mutex::new(writers)), api: Arc::new(Mutex::new(api)) }
@@ -219,6 +222,17 @@ impl Api {
                 Some((200, deployment))
             }
             (&Method::PATCH, [.., "namespaces", "shop", "deployments", name, "scale"]) => self.write(name, body),
+            (&Method::PATCH, [.., "namespaces", "shop", "pods", name, "resize"]) => {
+                let containers = &body["spec"]["containers"];
+                let cpu = containers[0]["resources"]["limits"]["cpu"].as_str().expect("a resize names the CPU limit");
+                let only = json!([{"name": names::CONTAINER, "resources": {"limits": {"cpu": cpu}}}]);
+                assert_eq!(*body, json!({"metadata": {"uid": name}, "spec": {"containers": only}}), "and nothing else");
+                self.log.push(format!("resize {name} to {cpu}"));
+                Some(match self.resize {
+                    200 => (200, pod(name, "f-1")),
+                    code => error(code, "NotNow"),
+                })
+            }
             (&Method::GET, [.., "leases", names::LEASE]) => Some((200, self.lease.clone())),
             (&Method::PATCH, [.., "leases", names::LEASE]) => {
                 let wanted = &body["metadata"]["resourceVersion"];
@@ -342,6 +356,13 @@ pub(crate) fn pod(uid: &str, revision: &str) -> Value {
         "metadata": {"name": uid, "namespace": "shop", "uid": uid, "labels": labels},
         "status": {"phase": "Running"},
     })
+}
+
+/// The same, with the higher CPU limit of its start; `own` is what it is to have.
+pub(crate) fn boosted(uid: &str, revision: &str, own: &str) -> Value {
+    let mut pod = pod(uid, revision);
+    pod["metadata"]["annotations"] = json!({labels::CPU_LIMIT: own, BOOSTED: ""});
+    pod
 }
 
 /// The Function `f`, with a window of 10 s.

@@ -73,7 +73,7 @@ fn with_kind<K: Resource<DynamicType = ()>>(mut object: Value) -> Value {
 #[test]
 fn a_function_is_read_with_its_own_revisions_and_pods_only() {
     let cluster = Cluster::new();
-    assert!(View::read(&cluster.stores, &key(), |_, _| None, |_| false).is_none());
+    assert!(View::read(&cluster.stores, &key(), |_, _| None, |_| false, |_| 0).is_none());
     cluster.function(function("f-old"));
     cluster.deployment(deployment("f-old", "uf", 2));
     cluster.deployment(deployment(&candidate(), "uf", 1));
@@ -83,8 +83,10 @@ fn a_function_is_read_with_its_own_revisions_and_pods_only() {
     cluster.pod(pod("b", "f-old", "Running", true));
     cluster.pod(pod("c", "f-old", "Succeeded", false));
     cluster.pod(pod("d", &candidate(), "Pending", false));
-    let view = View::read(&cluster.stores, &key(), |_, _| None, |_| false).unwrap();
-    assert_eq!(view.policy, Policy { paused: false, min: 1, max: 100, window: Duration::from_secs(10) });
+    let view = View::read(&cluster.stores, &key(), |_, _| None, |_| false, |_| 0).unwrap();
+    let settings =
+        Settings { target: Some(100.0), stable_window: Duration::from_secs(10), min: 1, ..Settings::default() };
+    assert_eq!((view.fixed, view.floor(), view.settings), (None, 1, settings));
     let roles: HashSet<_> = view.revisions.iter().map(|r| (r.name.clone(), format!("{:?}", r.role))).collect();
     let expected = [("f-old".to_owned(), "Serving"), (candidate(), "Candidate"), ("f-older".to_owned(), "Retired")];
     assert_eq!(roles, expected.map(|(name, role)| (name, role.to_owned())).into());
@@ -100,7 +102,7 @@ fn nothing_is_decided_about_a_function_that_is_being_deleted() {
     let mut leaving = function("f-old");
     leaving["metadata"]["deletionTimestamp"] = json!("2026-11-21T10:00:00Z");
     cluster.function(leaving);
-    assert!(View::read(&cluster.stores, &key(), |_, _| None, |_| false).is_none());
+    assert!(View::read(&cluster.stores, &key(), |_, _| None, |_| false, |_| 0).is_none());
 }
 
 #[test]
@@ -112,11 +114,30 @@ fn a_verdict_counts_while_it_is_about_the_pods_that_are_there() {
         cluster.deployment(deployment(&name, "uf", 1));
         cluster.pod(pod("a", &name, "Running", false));
         let of = |uid: &str, revision: &str| (uid == "uf" && revision == name).then(|| verdict.clone());
-        View::read(&cluster.stores, &key(), of, |_| ready).unwrap().revisions[0].failed
+        View::read(&cluster.stores, &key(), of, |_| ready, |_| 0).unwrap().revisions[0].failed
     };
     assert!(failed("serving", verdict("f-old", &["a"]), false));
     assert!(failed("serving", verdict("f-old", &[]), false), "there was no pod to fail");
     assert!(!failed("serving", verdict("f-old", &["an earlier pod"]), false));
     assert!(!failed("serving", verdict("f-old", &["a"]), true), "an activator has it for ready");
     assert!(failed("candidate", verdict("f-new", &[]), true), "a candidate serves nobody");
+}
+
+#[test]
+fn schedules_ask_for_more_than_the_least_in_mode_auto_only() {
+    let read = |scaling: Value, asked: i32| {
+        let cluster = Cluster::new();
+        let mut function = function("f-old");
+        function["spec"]["scaling"] = scaling;
+        cluster.function(function);
+        let scheduled = |schedules: &[Schedule]| if schedules.is_empty() { 0 } else { asked };
+        let view = View::read(&cluster.stores, &key(), |_, _| None, |_| false, scheduled).unwrap();
+        (view.floor(), view.settings.min)
+    };
+    let schedules = json!([{"cron": "0 8 * * *", "durationSeconds": 60, "minReplicas": 3}]);
+    assert_eq!(read(json!({"schedules": schedules, "minReplicas": 2}), 3), (3, 3));
+    assert_eq!(read(json!({"schedules": schedules, "minReplicas": 2}), 0), (2, 2));
+    assert_eq!(read(json!({"schedules": schedules, "maxReplicas": 2}), 3).0, 2, "never above maxReplicas");
+    assert_eq!(read(json!({"schedules": schedules, "mode": "Manual", "replicas": 1}), 3).0, 1);
+    assert_eq!(read(json!({"schedules": schedules, "mode": "Paused"}), 3).0, 0);
 }

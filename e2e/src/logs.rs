@@ -6,25 +6,31 @@ use std::{
     time::Duration,
 };
 
-use crds::{labels, names};
-use e2e::scene::Scene;
-use futures::{AsyncBufReadExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
+use ::kube::{
     Api, ResourceExt,
     api::{ListParams, LogParams},
 };
+use anyhow::{Result, ensure};
+use crds::{labels, names};
+use futures::{AsyncBufReadExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::scene::{Scene, until};
+
+/// How long the last lines may be under way when the last answer is there.
+const LAST_LINES: Duration = Duration::from_secs(15);
+
 /// The logs of every pod that a function had since [`Logs::follow`].
-pub(crate) struct Logs {
+#[derive(Debug)]
+pub struct Logs {
     lines: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     task: JoinHandle<()>,
 }
 
 impl Logs {
     /// Begins to read along, as `kubectl logs --follow` does with one pod.
-    pub(crate) fn follow(scene: &Scene, function: &str) -> Self {
+    pub fn follow(scene: &Scene, function: &str) -> Self {
         let (pods, selector) = (scene.api::<Pod>(), format!("{}={function}", labels::FUNCTION));
         let lines = Arc::default();
         let task = tokio::spawn(follow(pods, selector, Arc::clone(&lines)));
@@ -32,8 +38,36 @@ impl Logs {
     }
 
     /// All lines so far, pod by pod.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().cloned().collect()
+    }
+
+    /// How often each id arrived at the test application, which logs those of POSTs.
+    pub fn ids(&self) -> BTreeMap<String, usize> {
+        let mut seen = BTreeMap::new();
+        for lines in self.lines.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            for id in lines.iter().filter_map(|line| line.strip_prefix("id=")) {
+                *seen.entry(id.to_owned()).or_default() += 1;
+            }
+        }
+        seen
+    }
+
+    /// Waits until every id that was sent stands in the logs, and fails if one does not or stands there more than once.
+    ///
+    /// # Errors
+    /// With the ids in question.
+    pub async fn exactly_once(&self, sent: &BTreeSet<String>) -> Result<()> {
+        let complete = until("each id is in a log", LAST_LINES, async || {
+            let seen = self.ids();
+            Ok(sent.iter().all(|id| seen.contains_key(id)).then_some(()))
+        });
+        let complete = complete.await;
+        let seen = self.ids();
+        let twice: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+        let missing: Vec<_> = sent.iter().filter(|id| !seen.contains_key(*id)).collect();
+        ensure!(twice.is_empty() && missing.is_empty(), "more than once: {twice:?}; never: {missing:?}");
+        complete
     }
 }
 
@@ -60,13 +94,13 @@ async fn read(pods: Api<Pod>, pod: String, lines: Arc<Mutex<BTreeMap<String, Vec
     let parameters = LogParams { follow: true, container: Some(names::CONTAINER.to_owned()), ..LogParams::default() };
     while !matches!(pods.get_opt(&pod).await, Ok(None)) {
         if let Ok(stream) = pods.log_stream(&pod, &parameters).await {
-            let (mut stream, mut here) = (stream.lines(), Vec::new());
+            let (mut stream, mut here) = (stream.lines(), 0);
             while let Ok(Some(line)) = stream.try_next().await {
-                here.push(line);
+                here += 1;
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 let known = lines.entry(pod.clone()).or_default();
-                if here.len() > known.len() {
-                    known.clone_from(&here);
+                if here > known.len() {
+                    known.push(line);
                 }
             }
         }

@@ -1,0 +1,173 @@
+//! The client's connections: kept, opened anew when they are closed, and no request failed for that.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header::HOST};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+
+use super::{Protocol, Shape};
+use crate::http::streaming::{self, Body};
+
+/// HTTP/2 connections; each takes as many streams at once as the activator lets it.
+const HTTP2_CONNECTIONS: usize = 4;
+/// How often a request looks for another connection because the one it had was closed before it was sent.
+const ATTEMPTS: usize = 4;
+
+/// Open connections to one address.
+#[derive(Debug)]
+pub(super) struct Connections {
+    entry: SocketAddr,
+    idle: Mutex<Vec<http1::SendRequest<Body>>>,
+    shared: Mutex<[Option<http2::SendRequest<Body>>; HTTP2_CONNECTIONS]>,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) head: Instant,
+    pub(super) body: Bytes,
+}
+
+impl Connections {
+    pub(super) fn new(entry: SocketAddr) -> Self {
+        Self { entry, idle: Mutex::default(), shared: Mutex::default() }
+    }
+
+    /// Opens as many as that many requests at once need, so that a step in load is not one in handshakes.
+    pub(super) async fn prepare(&self, protocol: Protocol, at_once: usize) -> Result<()> {
+        match protocol {
+            Protocol::Http1 => {
+                for _ in 0..at_once {
+                    let mut sender = streaming::http1(self.entry).await?;
+                    sender.ready().await?;
+                    lock(&self.idle).push(sender);
+                }
+            }
+            Protocol::Http2 => {
+                for number in 0..HTTP2_CONNECTIONS {
+                    self.stream(number).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a request and reads the whole answer. `number` chooses among the HTTP/2 connections.
+    pub(super) async fn exchange(
+        &self,
+        protocol: Protocol,
+        number: usize,
+        host: &str,
+        shape: &Shape,
+        id: &str,
+    ) -> Result<Whole> {
+        let mut request = Some(request(protocol, host, shape, id)?);
+        for _ in 0..ATTEMPTS {
+            let Some(unsent) = request.take() else { bail!("the request was sent and not answered") };
+            let sent = match protocol {
+                Protocol::Http1 => self.over_http1(unsent).await,
+                Protocol::Http2 => self.over_http2(unsent, number).await,
+            };
+            match sent {
+                Ok(whole) => return Ok(whole),
+                Err(Failed::Unsent(unsent)) => request = Some(*unsent),
+                Err(Failed::Broken(error)) => return Err(error),
+            }
+        }
+        bail!("{ATTEMPTS} connections were closed before the request could be sent")
+    }
+
+    async fn over_http1(&self, request: Request<Body>) -> Result<Whole, Failed> {
+        let idle = lock(&self.idle).pop();
+        let mut sender = match idle {
+            Some(sender) => sender,
+            None => streaming::http1(self.entry).await?,
+        };
+        if sender.ready().await.is_err() {
+            return Err(Failed::Unsent(Box::new(request)));
+        }
+        let response = sender.try_send_request(request).await.map_err(Failed::from)?;
+        let whole = read(response).await?;
+        if !sender.is_closed() {
+            lock(&self.idle).push(sender);
+        }
+        Ok(whole)
+    }
+
+    async fn over_http2(&self, request: Request<Body>, number: usize) -> Result<Whole, Failed> {
+        let mut sender = self.stream(number).await?;
+        let response = match sender.try_send_request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                lock(&self.shared)[number % HTTP2_CONNECTIONS] = None;
+                return Err(error.into());
+            }
+        };
+        Ok(read(response).await?)
+    }
+
+    /// A connection for one more stream. Two that find none at once open two, of which one is kept.
+    async fn stream(&self, number: usize) -> Result<http2::SendRequest<Body>> {
+        let place = number % HTTP2_CONNECTIONS;
+        let open = lock(&self.shared)[place].clone();
+        if let Some(sender) = open.filter(|sender| !sender.is_closed()) {
+            return Ok(sender);
+        }
+        let sender = streaming::http2(self.entry).await?;
+        lock(&self.shared)[place] = Some(sender.clone());
+        Ok(sender)
+    }
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// Not a byte was sent: another connection may take it.
+    Unsent(Box<Request<Body>>),
+    Broken(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<hyper::client::conn::TrySendError<Request<Body>>> for Failed {
+    fn from(mut error: hyper::client::conn::TrySendError<Request<Body>>) -> Self {
+        match error.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None => Self::Broken(error.into_error().into()),
+        }
+    }
+}
+
+fn request(protocol: Protocol, host: &str, shape: &Shape, id: &str) -> Result<Request<Body>> {
+    let request = match protocol {
+        Protocol::Http1 => Request::builder().uri(&shape.path).header(HOST, host),
+        Protocol::Http2 => Request::builder().uri(format!("http://{host}{}", shape.path)),
+    };
+    Ok(request.method(&shape.method).header("x-id", id).body(streaming::whole(""))?)
+}
+
+async fn read(response: Response<Incoming>) -> Result<Whole> {
+    let head = Instant::now();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.context("the body broke off")?.to_bytes();
+    Ok(Whole { status: parts.status.as_u16(), headers: parts.headers, head, body })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,85 @@
+//! A load generator: requests at a fixed rate, whatever becomes of them (open loop), or a fixed number of them at once
+//! (closed loop), over HTTP/1.1 and HTTP/2, with every outcome kept in a [`Journal`].
+
+mod connections;
+mod journal;
+mod order;
+mod pace;
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::Method;
+
+pub use journal::{Clock, Counted, Journal, Sample, Second};
+pub use order::overtaken;
+pub use pace::Running;
+
+/// How the next request becomes due.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Open loop: so many a second. A late answer does not delay the next request, and a request that is sent late counts
+    /// from when it was due.
+    PerSecond(f64),
+    /// Closed loop: so many at once; an answer makes the next one due.
+    AtOnce(usize),
+}
+
+/// What a request is spoken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, over kept connections.
+    Http1,
+    /// HTTP/2 with prior knowledge, many streams on few connections.
+    Http2,
+}
+
+/// One request, and what a whole answer to it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// GET, or POST with an id of its own that the test application logs.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// How many server-sent events its answer must have, for a stream.
+    pub events: Option<usize>,
+}
+
+impl Shape {
+    /// A GET that takes so many milliseconds.
+    pub fn get(millis: u64) -> Self {
+        Self { method: Method::GET, path: format!("/sleep?ms={millis}"), events: None }
+    }
+
+    /// A POST that takes so many milliseconds.
+    pub fn post(millis: u64) -> Self {
+        Self { method: Method::POST, ..Self::get(millis) }
+    }
+
+    /// A stream of an event each second.
+    pub fn stream(seconds: usize) -> Self {
+        let path = format!("/sse?n={seconds}&ms=1000");
+        Self { method: Method::GET, path, events: Some(seconds) }
+    }
+}
+
+/// Requests to one function.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Its name in the journal.
+    pub name: &'static str,
+    /// The activator.
+    pub entry: SocketAddr,
+    /// The function.
+    pub host: String,
+    /// Taken in turn.
+    pub protocols: Vec<Protocol>,
+    /// When the next one is due.
+    pub pace: Pace,
+    /// Taken in turn, each by every protocol.
+    pub shapes: Vec<Shape>,
+    /// How long an answer may take to its end.
+    pub patience: Duration,
+}
+
+#[cfg(test)]
+mod tests;

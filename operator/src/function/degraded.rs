@@ -1,0 +1,96 @@
+//! What was asked for and is not done although requests are served, and who undoes what is done.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crds::{Reason, function::Schedule, labels};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use super::validate::Valid;
+use crate::{scaling::schedule::Windows, stores::foreign_scaler};
+
+/// For how long a foreign write of replicas is told of. The next write of ours may wipe its trace within a second; an HPA
+/// writes again within minutes.
+pub const TOLD: Duration = Duration::from_secs(600);
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degraded {
+    /// Why.
+    pub reason: Reason,
+    /// What, and what to do.
+    pub message: String,
+}
+
+/// Schedules that cannot be followed. Pure.
+pub fn schedules(schedules: &[Schedule]) -> Option<Degraded> {
+    let (_, wrong) = Windows::read(schedules);
+    let texts: Vec<String> =
+        wrong.iter().map(|(at, wrong)| format!("spec.scaling.schedules[{at}] is left out: {wrong}.")).collect();
+    (!texts.is_empty()).then(|| Degraded { reason: Reason::InvalidSchedule, message: texts.join(" ") })
+}
+
+/// A write of a Deployment's replicas by somebody else.
+#[derive(Clone, Debug)]
+struct Write {
+    deployment: String,
+    manager: String,
+    at: Timestamp,
+}
+
+/// Per Function (UID): the last foreign write of replicas that was seen.
+#[derive(Debug, Default)]
+pub struct Foreign {
+    seen: Mutex<HashMap<String, Write>>,
+}
+
+impl Foreign {
+    /// Takes in what the Deployments of a Function show; gives what is to be told, and for how long still. `deployments`:
+    /// as the store keeps them.
+    pub fn look(&self, valid: &Valid, deployments: &[Arc<Deployment>], now: Timestamp) -> Option<(Degraded, Duration)> {
+        let ours = deployments.iter().filter(|d| d.labels().get(labels::FUNCTION_UID) == Some(&valid.uid));
+        let writes = ours.filter_map(|deployment| {
+            let (manager, at) = foreign_scaler(deployment)?;
+            Some(Write { deployment: deployment.name_any(), manager: manager.to_owned(), at })
+        });
+        let newest = writes.max_by_key(|write| write.at);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.is_none() && !seen.contains_key(&valid.uid) {
+            return None;
+        }
+        let before = seen.remove(&valid.uid);
+        let write = newest.into_iter().chain(before).max_by_key(|write| write.at)?;
+        // A write from the future is one from now: clocks are compared, not trusted.
+        let age = Duration::try_from(now.duration_since(write.at)).unwrap_or_default();
+        let left = TOLD.checked_sub(age).filter(|left| !left.is_zero())?;
+        let degraded = Degraded { reason: Reason::ForeignScaler, message: message(&valid.name, &write) };
+        seen.insert(valid.uid.clone(), write);
+        Some((degraded, left))
+    }
+
+    /// It is gone.
+    pub fn forget(&self, function_uid: &str) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(function_uid);
+    }
+}
+
+fn message(function: &str, write: &Write) -> String {
+    let Write { deployment, manager, .. } = write;
+    // Nothing else of Kubernetes' own controllers writes the replicas of a Deployment.
+    let who = match manager.as_str() {
+        "kube-controller-manager" => "A HorizontalPodAutoscaler (kube-controller-manager)",
+        other => other,
+    };
+    format!(
+        "{who} writes the replicas of Deployment {deployment}, which are Rouse's to set: the two undo each other's work. \
+         Let it scale Function {function} instead, with spec.scaling.mode: Manual."
+    )
+}
+
+#[cfg(test)]
+mod tests;
