@@ -9,6 +9,7 @@ mod images;
 mod install;
 mod kubectl;
 mod logs;
+mod plot;
 mod ready;
 mod soak;
 mod status;
@@ -46,6 +47,7 @@ enum Subcommands {
     Test(test::Test),
     Bench(bench::Bench),
     Soak(soak::Soak),
+    Plot(plot::Plot),
     Install(install::Install),
     Up(up::Up),
     Down(down::Down),
@@ -74,6 +76,7 @@ impl Cli {
             Subcommands::Test(test) => return test.run(),
             Subcommands::Bench(bench) => bench.run(),
             Subcommands::Soak(soak) => return soak.run(),
+            Subcommands::Plot(plot) => plot.run(),
             Subcommands::Install(install) => install.run(),
             Subcommands::Up(up) => up.run(),
             Subcommands::Down(down) => down.run(),

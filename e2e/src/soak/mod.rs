@@ -6,6 +6,7 @@ mod leader;
 mod loss;
 mod metrics;
 mod observed;
+pub mod plot;
 pub mod report;
 mod stage;
 mod steady;
