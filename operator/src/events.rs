@@ -73,14 +73,17 @@ impl Events {
             name: Some(revision),
             ..ObjectReference::default()
         });
+        let bad = note.warning;
         let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            type_: if bad { EventType::Warning } else { EventType::Normal },
             reason: note.reason,
             note: Some(cut(note.text)),
             action: note.action.to_owned(),
             secondary,
         };
-        if self.sender.try_send((about, event)).is_err() {
+        // What is told once, and is bad news, finds a place when busy functions tell of their sizes.
+        let crowded = !bad && self.sender.capacity() <= WAITING / 2;
+        if crowded || self.sender.try_send((about, event)).is_err() {
             self.metrics.events_dropped.inc();
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
-pub use spec::Spec;
+pub use spec::{Spec, need};
 pub use starts::Starts;
 pub use totals::Totals;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::function::{Mode, Protocol, Scaling};
+use crds::function::{Metric, Mode, Protocol, Scaling};
+use scale::Goal;
 
 use super::Key;
 use crate::path::fault::Fault;
@@ -56,11 +57,28 @@ impl Spec {
 
     /// Held requests that may be at one pod before its first answers: the goal of one replica, at least one.
     pub fn share(&self) -> u32 {
-        // `goal` is at most 10,000 (schema), so the cast is exact.
+        // It is at most 10,000 (schema), so the cast is exact.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let share = self.scaling.goal().ceil() as u32;
+        let share = goal(&self.scaling).goal.ceil() as u32;
         share.max(1)
     }
+}
+
+/// Replicas that `requests` at once need where the load decides: at least 1 while there is any, never above
+/// `maxReplicas`. The operator's leader counts with the same goal.
+pub fn need(scaling: &Scaling, requests: u32) -> i32 {
+    if requests == 0 {
+        return 0;
+    }
+    goal(scaling).replicas(requests.into()).clamp(1, scaling.max_replicas.max(1))
+}
+
+fn goal(scaling: &Scaling) -> Goal {
+    let metric = match scaling.metric {
+        Metric::Concurrency => scale::settings::Metric::Concurrency,
+        Metric::RequestsPerSecond => scale::settings::Metric::RequestsPerSecond,
+    };
+    Goal::of_wake(metric, Some(scaling.target().into()), 0, scaling.target_utilization_percent.into())
 }
 
 fn seconds(seconds: i32) -> Duration {
@@ -87,6 +105,33 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn need_is_the_held_requests_over_the_goal() {
+        let of = |metric, target, percent, max| Scaling {
+            metric,
+            target: Some(target),
+            target_utilization_percent: percent,
+            max_replicas: max,
+            ..Scaling::default()
+        };
+        let at_once = |target, percent, max| of(Metric::Concurrency, target, percent, max);
+        let table = [
+            (at_once(10, 100, 100), 50, 5),
+            (at_once(10, 100, 3), 50, 3),
+            (at_once(100, 70, 100), 1, 1),
+            (at_once(100, 70, 100), 71, 2),
+            (at_once(1, 70, 100), 10, 15),
+            (at_once(1, 70, 100), 21, 30),
+            (at_once(1, 1, 100), u32::MAX, 100),
+            (at_once(10, 100, 100), 0, 0),
+            // A target in requests a second says nothing of requests at once: 100 of them are taken for it.
+            (of(Metric::RequestsPerSecond, 7, 100, 100), 101, 2),
+        ];
+        for (scaling, requests, wanted) in table {
+            assert_eq!(need(&scaling, requests), wanted, "{requests} requests at {scaling:?}");
+        }
+    }
 
     #[test]
     fn a_share_is_the_goal_rounded_up() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crds::function::Scaling;
 use tokio::time::Instant;
 
-use crate::function::Workload;
+use crate::function::{Workload, need};
 
 /// The first write goes out at once; a raise because more requests came not before this long after it, and then at most
 /// this often. So a burst costs two writes, and the second one, still well within 50 ms, names the whole need.
@@ -44,7 +44,7 @@ pub enum Step {
 /// The watch decides: as soon as it shows the Deployment at or after our write, and lower than the need, somebody has
 /// lowered it, and it is raised again at once.
 pub fn step(held: u32, scaling: &Scaling, watched: &Workload, asked: Option<&Asked>, now: Instant) -> Step {
-    let need = scaling.need(held);
+    let need = need(scaling, held);
     let Some(asked) = asked else {
         return if need > watched.replicas { Step::Write(need) } else { Step::Rest };
     };

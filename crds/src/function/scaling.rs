@@ -94,33 +94,6 @@ impl Scaling {
             Metric::RequestsPerSecond => REQUESTS_PER_SECOND_TARGET,
         })
     }
-
-    /// Requests that one replica is meant to have at once, whatever the metric: waking and releasing know no other unit.
-    pub fn concurrency(&self) -> i32 {
-        match self.metric {
-            Metric::Concurrency => self.target(),
-            Metric::RequestsPerSecond => CONCURRENCY_TARGET,
-        }
-    }
-
-    /// Requests at once at which another replica is wanted: [`concurrency`](Self::concurrency) × utilisation, at least 0.01.
-    pub fn goal(&self) -> f64 {
-        (f64::from(self.concurrency()) * f64::from(self.target_utilization_percent) / 100.0).max(0.01)
-    }
-
-    /// Replicas that `requests` at once need where the load decides: at least 1 while there is any, never above
-    /// `maxReplicas`.
-    pub fn need(&self, requests: u32) -> i32 {
-        if requests == 0 {
-            return 0;
-        }
-        let most = self.max_replicas.max(1);
-        // Compared as floats before the cast, so that it cannot overflow.
-        let wanted = (f64::from(requests) / self.goal()).ceil().min(f64::from(most));
-        #[allow(clippy::cast_possible_truncation)]
-        let wanted = wanted as i32;
-        wanted.max(1)
-    }
 }
 
 /// Who decides on the number of replicas.
@@ -202,28 +175,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn need_is_the_held_requests_over_the_goal() {
-        let of = |target, percent, max| Scaling {
-            target: Some(target),
-            target_utilization_percent: percent,
-            max_replicas: max,
-            ..Scaling::default()
-        };
-        let table = [
-            (of(10, 100, 100), 50, 5),
-            (of(10, 100, 3), 50, 3),
-            (of(100, 70, 100), 1, 1),
-            (of(100, 70, 100), 71, 2),
-            (of(1, 70, 100), 10, 15),
-            (of(1, 1, 100), u32::MAX, 100),
-            (of(10, 100, 100), 0, 0),
-        ];
-        for (scaling, requests, need) in table {
-            assert_eq!(scaling.need(requests), need, "{requests} requests at {scaling:?}");
-        }
-    }
-
-    #[test]
     fn only_in_auto_the_load_decides() {
         let of = |mode| Scaling { mode, replicas: 3, max_replicas: 2, min_replicas: 1, ..Scaling::default() };
         for (mode, fixed, most) in [(Mode::Auto, None, 2), (Mode::Manual, Some(3), 3), (Mode::Paused, Some(0), 0)] {
@@ -232,15 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn the_target_depends_on_the_metric_and_waking_knows_requests_at_once_only() {
+    fn the_targets_default_depends_on_the_metric() {
         let of = |metric, target| Scaling { metric, target, ..Scaling::default() };
-        for (scaling, target, concurrency) in [
-            (of(Metric::Concurrency, None), 100, 100),
-            (of(Metric::Concurrency, Some(7)), 7, 7),
-            (of(Metric::RequestsPerSecond, None), 200, 100),
-            (of(Metric::RequestsPerSecond, Some(7)), 7, 100),
+        for (scaling, target) in [
+            (of(Metric::Concurrency, None), 100),
+            (of(Metric::Concurrency, Some(7)), 7),
+            (of(Metric::RequestsPerSecond, None), 200),
+            (of(Metric::RequestsPerSecond, Some(7)), 7),
         ] {
-            assert_eq!((scaling.target(), scaling.concurrency()), (target, concurrency), "{scaling:?}");
+            assert_eq!(scaling.target(), target, "{scaling:?}");
         }
     }
 }

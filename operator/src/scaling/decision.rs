@@ -31,6 +31,18 @@ pub enum Decision {
     Blocked,
 }
 
+/// Why the size of a serving revision changes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Because {
+    /// Its load asks for it.
+    Load(Sizing),
+    /// The spec says how many there are.
+    Spec {
+        /// Replicas until then.
+        from: i32,
+    },
+}
+
 /// What the activators say of a Function's requests.
 #[derive(Clone, Debug)]
 pub struct Load {

@@ -151,9 +151,15 @@ impl Drains {
         self.targets.is_empty()
     }
 
-    /// Whether this revision must not be raised now. One that is lowered already, and of which some pods stay, may be.
+    /// Whether this revision is on its way.
+    pub fn has(&self, revision: &str) -> bool {
+        self.targets.contains_key(revision)
+    }
+
+    /// Whether this revision must not be raised now. One that is lowered already may be: what is left of its pods is given
+    /// back. Not a failed start, of which nothing is to be left when it starts afresh.
     pub fn holds(&self, revision: &str) -> bool {
-        let open = |target: &Target| target.want.to == 0 || !matches!(target.phase, Phase::Lowered(_));
+        let open = |target: &Target| !target.want.why.drains() || !matches!(target.phase, Phase::Lowered(_));
         self.targets.get(revision).is_some_and(open)
     }
 
@@ -325,7 +331,7 @@ impl Drains {
         match target.phase {
             Phase::Writing(_) => None,
             Phase::Lowered(generation) => {
-                let end = target.follow_lowered(revision, generation)?;
+                let end = target.follow_lowered(revision, generation, now)?;
                 self.end(&revision.name, end)
             }
             Phase::Draining | Phase::Reading(_) => match goal.want {

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scale::{IdleClock, Said, Seen, Sizing};
+use scale::{IdleClock, Said, Seen};
 
 use crate::link::news::Loaded;
 
 use super::{
     busy::Busy,
-    decision::{Decision, Judge, Load},
+    decision::{Because, Decision, Judge, Load},
     drain::{Current, Drains, End, Goal, Marking, Outcome, Step, Want, Why},
     order::{Acks, Order, OrderIds},
     resize::{self, Resized, Resizes},
@@ -24,6 +24,8 @@ use super::{
 pub const BLOCKED_AFTER: Duration = Duration::from_secs(10);
 /// A raise that shows no effect is tried again after this long.
 const RAISE_AGAIN: Duration = Duration::from_secs(2);
+/// One that fails, after twice as long each time, up to this.
+const RAISE_AGAIN_MOST: Duration = Duration::from_secs(30);
 
 /// What the activators say of one Function.
 #[derive(Clone, Debug)]
@@ -81,6 +83,13 @@ pub enum Effect {
         /// Activators that count.
         of: usize,
     },
+    /// Tell the user that a scale-down is held up, because only so many pods are Ready.
+    Unready {
+        /// Pods that are.
+        ready: usize,
+        /// Replicas that are wanted.
+        of: i32,
+    },
 }
 
 /// What is remembered of one Function in one term.
@@ -103,14 +112,26 @@ pub struct State {
 struct Raise {
     version: String,
     again: Instant,
+    /// Times that it failed.
+    tries: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Blocked {
     since: Instant,
-    /// Before a decision; else between an order and its acknowledgements.
-    undecided: bool,
+    by: Obstacle,
     told: bool,
+}
+
+/// What holds up a scale-down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// Activators that are not heard: nothing is decided.
+    Silence,
+    /// Activators that have not acknowledged the order.
+    Order,
+    /// Pods that are not Ready, or not there: none of the others may be named to go.
+    Unready,
 }
 
 impl State {
@@ -129,10 +150,16 @@ impl State {
         self.decision
     }
 
-    /// What the size of a revision is decided from, if its load decides.
-    pub fn sizing(&self, revision: &str) -> Option<&Sizing> {
-        let serves = self.served.as_ref().is_some_and(|(serving, _)| serving == revision);
-        self.judge.sizing().filter(|_| serves)
+    /// Why the size of a revision changes, if it serves.
+    pub fn because(&self, revision: &str) -> Option<Because> {
+        let (_, from) = self.served.as_ref().filter(|(serving, _)| serving == revision)?;
+        match (self.judge.sizing(), self.decision?) {
+            (Some(sizing), _) => Some(Because::Load(*sizing)),
+            (None, Decision::Raise(_) | Decision::Lower(_) | Decision::Zero(Why::Stopped)) => {
+                Some(Because::Spec { from: *from })
+            }
+            (None, Decision::Keep | Decision::Zero(_) | Decision::Blocked) => None,
+        }
     }
 
     /// Takes in what the activators' totals grew by.
@@ -160,7 +187,7 @@ impl State {
             steps.into_iter().map(|(revision, step)| self.effect(revision, step, now)).collect();
         effects.extend(self.raise(view, word, now));
         effects.extend(self.resizes.step(&view.revisions, &word.probed, now).into_iter().map(Effect::Resize));
-        effects.extend(self.block(word, now));
+        effects.extend(self.block(view, word, now));
         effects
     }
 
@@ -181,7 +208,8 @@ impl State {
         if outcome != Outcome::Done {
             // A raise is decided again with the next version; a write that nobody answered, after a while.
             if let Some(raise) = self.raises.get_mut(revision) {
-                raise.again = now + RAISE_AGAIN;
+                raise.tries += u32::from(outcome == Outcome::Failed);
+                raise.again = now + (RAISE_AGAIN * 2_u32.saturating_pow(raise.tries.min(10))).min(RAISE_AGAIN_MOST);
             }
         }
         let step = self.drains.written(revision, outcome, now)?;
@@ -244,6 +272,7 @@ impl State {
         let size = match (self.decision, view.serving()) {
             // What is about to go needs no successor at its size.
             (None | Some(Decision::Zero(_)), _) | (_, None) => 0,
+            (Some(Decision::Lower(to)), _) => to,
             (_, Some(serving)) => serving.replicas,
         };
         let wanted = |revision: &Revision| match (revision.role, self.decision) {
@@ -263,11 +292,13 @@ impl State {
             let free = !self.drains.holds(&revision.name) && rested;
             let Some(replicas) = wanted(revision).filter(|_| free) else { continue };
             let asked = self.raises.get(&revision.name);
-            if let Some(asked) = asked.filter(|asked| asked.version == revision.version && now < asked.again) {
+            let waits = |asked: &&Raise| (asked.version == revision.version || asked.tries > 0) && now < asked.again;
+            if let Some(asked) = asked.filter(waits) {
                 raises.insert(revision.name.clone(), asked.clone());
                 continue;
             }
-            let raise = Raise { version: revision.version.clone(), again: now + RAISE_AGAIN };
+            let tries = asked.map_or(0, |asked| asked.tries);
+            let raise = Raise { version: revision.version.clone(), again: now + RAISE_AGAIN, tries };
             raises.insert(revision.name.clone(), raise);
             let version = revision.version.clone();
             effects.push(Effect::Write { revision: revision.name.clone(), replicas, way: Way::Up, version });
@@ -276,24 +307,32 @@ impl State {
         effects
     }
 
-    /// Whether a scale-down is held up by activators that say nothing, and whether to tell.
-    fn block(&mut self, word: &Word, now: Instant) -> Option<Effect> {
+    /// Whether a scale-down is held up, and whether to tell.
+    fn block(&mut self, view: &View, word: &Word, now: Instant) -> Option<Effect> {
         let silent = word.seen.iter().filter(|seen| matches!(seen, Seen::Unknown)).count();
-        let waiting = self.drains.unacknowledged(&word.acks);
-        let undecided = matches!(self.decision, Some(Decision::Blocked));
-        let missing = if undecided { Some(silent) } else { waiting.map(|waiting| waiting.max(silent)) };
-        let Some(missing) = missing else {
-            self.blocked = None;
-            return None;
+        let activators = |missing| Effect::Blocked { missing, of: word.seen.len() };
+        let (by, effect) = match (self.decision, view.serving(), self.drains.unacknowledged(&word.acks)) {
+            (Some(Decision::Blocked), ..) => (Obstacle::Silence, activators(silent)),
+            (_, _, Some(waiting)) => (Obstacle::Order, activators(waiting.max(silent))),
+            (Some(Decision::Lower(_)), Some(serving), None)
+                if !serving.is_whole() && !self.drains.has(&serving.name) =>
+            {
+                let ready = serving.pods.intersection(&serving.ready).count();
+                (Obstacle::Unready, Effect::Unready { ready, of: serving.replicas })
+            }
+            _ => {
+                self.blocked = None;
+                return None;
+            }
         };
         // An order that has just been given is no continuation of what held up the decision.
-        let before = self.blocked.filter(|blocked| blocked.undecided == undecided);
-        let blocked = self.blocked.insert(before.unwrap_or(Blocked { since: now, undecided, told: false }));
+        let before = self.blocked.filter(|blocked| blocked.by == by);
+        let blocked = self.blocked.insert(before.unwrap_or(Blocked { since: now, by, told: false }));
         if blocked.told || now.saturating_duration_since(blocked.since) < BLOCKED_AFTER {
             return None;
         }
         blocked.told = true;
-        Some(Effect::Blocked { missing, of: word.seen.len() })
+        Some(effect)
     }
 }
 

@@ -84,8 +84,12 @@ impl Ledger {
         }
     }
 
-    /// Publishes; called each second, because an order that is not renewed lapses.
+    /// Publishes; called each second, because an order that is not renewed lapses. Where nothing holds, there is nothing to
+    /// renew.
     pub fn renew(&mut self) {
+        if !self.changed && self.drains.is_empty() {
+            return;
+        }
         self.changed = false;
         let mut bytes = 0;
         let fits = |drain: &&Drain| {

@@ -6,9 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use scale::Rule;
-
 use super::{
+    decision::Because,
     drain::{End, Outcome, Why},
     resize::Resized,
     write::Way,
@@ -89,7 +88,7 @@ pub struct Metrics {
     pub link: link::Metrics,
     /// Functions with an order to drain.
     pub draining: Gauge,
-    /// Drains that every activator has acknowledged, with nothing left in flight.
+    /// Lowerings that nothing stood in the way of any more: drained, waited for long enough, or never started.
     pub acknowledged: Counter,
     /// Functions that would be lowered if every activator were heard.
     pub blocked: Gauge,
@@ -111,7 +110,7 @@ impl Metrics {
         registry.register("rouse_functions_draining", "Functions with an order to drain", this.draining.clone());
         registry.register(
             "rouse_drains_acknowledged",
-            "Drains that every activator has acknowledged as empty",
+            "Lowerings that nothing stood in the way of any more",
             this.acknowledged.clone(),
         );
         registry.register(
@@ -147,7 +146,7 @@ impl Metrics {
         );
         registry.register(
             "rouse_scale_decisions",
-            "Changes of a size that the load asked for, by the rule that had the last word",
+            "Changes of a size, by the rule that had the last word",
             this.decisions.clone(),
         );
         this
@@ -187,9 +186,13 @@ impl Metrics {
         self.resizes.get_or_create(&ResizeLabels { result: ResizeResult::Stuck }).inc();
     }
 
-    /// Counts a change of a size that the load asked for.
-    pub(super) fn decided(&self, rule: Rule) {
-        self.decisions.get_or_create(&RuleLabels { rule: rule.name() }).inc();
+    /// Counts a change of a size.
+    pub(super) fn decided(&self, because: &Because) {
+        let rule = match because {
+            Because::Load(sizing) => sizing.rule.name(),
+            Because::Spec { .. } => "Spec",
+        };
+        self.decisions.get_or_create(&RuleLabels { rule }).inc();
     }
 
     /// Counts how a revision's way down ended.

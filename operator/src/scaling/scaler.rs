@@ -11,7 +11,6 @@ use crds::function::Schedule;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use link::HEARTBEAT;
-use scale::Sizing;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -21,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::{
     Context,
     calendar::Calendar,
+    decision::Because,
     drain::{Current, End, Marking, Outcome, Why},
     function::{Effect, State, Word},
     known::Known,
@@ -47,7 +47,7 @@ struct Answer {
 
 enum Answered {
     Read(Result<Current, Outcome>),
-    Wrote { replicas: i32, way: Way, because: Option<Sizing>, outcome: Outcome },
+    Wrote { replicas: i32, way: Way, because: Option<Because>, outcome: Outcome },
     Marked,
     Resized { pod: String, outcome: Resized },
 }
@@ -115,6 +115,8 @@ impl Scaler {
             self.ledger.publish();
             tokio::select! {
                 biased;
+                // First: however much is told, orders are renewed in time.
+                _ = second.tick() => self.tick(),
                 Some(answer) = self.calls.join_next() => {
                     if let Ok(answer) = answer {
                         self.answer(answer);
@@ -134,7 +136,6 @@ impl Scaler {
                     let keys: HashSet<Key> = standing.into_iter().map(|verdict| verdict.key).collect();
                     self.look_at(keys.into_iter().chain(self.awake.clone()).collect::<HashSet<_>>());
                 }
-                _ = second.tick() => self.tick(),
             }
         }
     }
@@ -265,6 +266,7 @@ impl Scaler {
             }
             Effect::Ended { revision, why, end } => self.ended(key, &revision, why, end),
             Effect::Blocked { missing, of } => tell::blocked(&self.cx, key, missing, of),
+            Effect::Unready { ready, of } => tell::unready(&self.cx, key, ready, of),
         }
     }
 
@@ -287,7 +289,7 @@ impl Scaler {
     }
 
     fn read(&mut self, key: &Key, revision: String) {
-        info!(function = %key, revision, "Every activator has acknowledged the drain; about to lower.");
+        info!(function = %key, revision, "Nothing stands in the way of a lowering; reading the Deployment.");
         self.cx.metrics.acknowledged.inc();
         self.call(key, revision, |client, namespace, revision| async move {
             Answered::Read(write::read(client, &namespace, &revision).await)
@@ -296,7 +298,7 @@ impl Scaler {
 
     fn write(&mut self, key: &Key, revision: String, (replicas, way): (i32, Way), version: String) {
         let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-        let because = self.functions.get(key).and_then(|tended| tended.state.sizing(&revision)).copied();
+        let because = self.functions.get(key).and_then(|tended| tended.state.because(&revision));
         self.call(key, revision, move |client, namespace, revision| async move {
             let name = (namespace.as_str(), revision.as_str());
             let outcome = write::scale(client, &leadership, epoch, name, replicas, &version).await;
@@ -349,9 +351,9 @@ impl Scaler {
             }
             Answered::Wrote { replicas, way, because, outcome } => {
                 self.cx.metrics.wrote(replicas, way, outcome);
-                if let Some(sizing) = because.filter(|_| outcome == Outcome::Done) {
-                    self.cx.metrics.decided(sizing.rule);
-                    tell::sized(&self.cx, &key, &revision, replicas, &sizing);
+                if let Some(because) = because.filter(|_| outcome == Outcome::Done) {
+                    self.cx.metrics.decided(&because);
+                    tell::sized(&self.cx, &key, &revision, replicas, &because);
                 }
                 info!(function = %key, revision, replicas, ?outcome, "A write of the scale of a revision has ended.");
                 tended.state.written(&revision, outcome, now())

@@ -1,18 +1,27 @@
 //! What a user reads of scaling in `kubectl describe`.
 
-use scale::Sizing;
 use tracing::warn;
 
-use super::Context;
+use super::{Context, decision::Because};
 use crate::{events::Note, stores::Key};
 
-/// A revision was brought to so many replicas because of its load: from what, and why.
-pub(super) fn sized(cx: &Context, key: &Key, revision: &str, replicas: i32, sizing: &Sizing) {
-    let up = replicas > sizing.inputs.replicas;
-    let reason = if up { "ScaledUp" } else { "ScaledDown" };
-    let rule = sizing.rule.name();
-    let text = format!("From {} to {replicas} replicas by the rule {rule}: {}.", sizing.inputs.replicas, sizing.inputs);
-    publish(cx, key, None, reason, text, Some(revision));
+/// A revision was brought to so many replicas: from what, and why.
+pub(super) fn sized(cx: &Context, key: &Key, revision: &str, replicas: i32, because: &Because) {
+    let (from, why) = match because {
+        Because::Load(sizing) => {
+            (sizing.inputs.replicas, format!("by the rule {}: {}", sizing.rule.name(), sizing.inputs))
+        }
+        Because::Spec { from } => (*from, "as the spec says".to_owned()),
+    };
+    let reason = if replicas > from { "ScaledUp" } else { "ScaledDown" };
+    publish(cx, key, None, reason, format!("From {from} to {replicas} replicas {why}."), Some(revision));
+}
+
+/// A scale-down waits because so many pods of so many are Ready.
+pub(super) fn unready(cx: &Context, key: &Key, ready: usize, of: i32) {
+    let text =
+        format!("Fewer replicas would do, but only {ready} of {of} pods are ready: none is stopped before all are.");
+    publish(cx, key, Some("ScaleDown"), "ScaleDownBlocked", text, None);
 }
 
 /// A scale-down waits for so many activators of so many.

@@ -15,6 +15,10 @@ use crate::{
     },
 };
 
+/// How long pods that are being deleted are kept drained. By then every activator has seen that they are, and sends nothing
+/// there by itself.
+pub(super) const LEAVING: Duration = Duration::from_secs(5);
+
 /// Why a revision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -81,6 +85,8 @@ pub(super) struct Target {
     pub(super) since: Option<Instant>,
     pub(super) not_before: Instant,
     pub(super) tries: u32,
+    /// Since when each of its pods that is left is being deleted.
+    pub(super) leaving: Option<Instant>,
 }
 
 impl Target {
@@ -107,6 +113,7 @@ impl Target {
             since: None,
             not_before: now,
             tries: 0,
+            leaving: None,
         })
     }
 
@@ -133,7 +140,7 @@ impl Target {
     }
 
     /// Follows a lowered revision's pods; gives how it ended, if it did.
-    pub(super) fn follow_lowered(&mut self, revision: &Revision, generation: i64) -> Option<End> {
+    pub(super) fn follow_lowered(&mut self, revision: &Revision, generation: i64, now: Instant) -> Option<End> {
         let left = self.stay.len();
         self.stay.retain(|pod| revision.pods.contains(pod));
         self.strays += left - self.stay.len();
@@ -145,6 +152,9 @@ impl Target {
         if revision.replicas > self.want.to {
             return (revision.generation > generation).then_some(End::Raised);
         }
-        self.pods.is_empty().then_some(End::Lowered { strays: self.strays })
+        // Who takes long to end, or is on a node that is lost, holds up nothing else.
+        self.leaving = self.pods.is_disjoint(&revision.pods).then(|| self.leaving.unwrap_or(now));
+        let waited = self.leaving.is_some_and(|since| now.saturating_duration_since(since) >= LEAVING);
+        (self.pods.is_empty() || (self.want.why.drains() && waited)).then_some(End::Lowered { strays: self.strays })
     }
 }

@@ -100,6 +100,7 @@ impl World {
             key.extend([target.want.why as u8, small(target.want.to.into()), bits(&target.pods), bits(&target.stay)]);
             key.extend([small(target.strays.try_into().unwrap()), small(target.replicas.into())]);
             key.push(target.since.map_or(0xff, |then| self.since(then)));
+            key.push(target.leaving.map_or(0xff, |then| self.since(then)));
             key.extend([self.until(target.not_before), target.tries.min(TRIES).to_le_bytes()[0]]);
         }
         let again = |pod: &str| self.drains.marks.0.get(pod).map_or(0, |again| self.until(*again));
