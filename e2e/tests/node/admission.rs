@@ -191,7 +191,8 @@ fn the_operator_may_only_lower_cpu_limits_of_functions() {
                 "ours",
                 json!({"spec": {"containers": [{"name": "function", "resizePolicy":
                     [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}]}}),
-                Some((403, "Rouse may resize only the container of a function")),
+                // Kubernetes' own word, before any policy is asked.
+                Some((422, "only cpu and memory resources are mutable")),
             ),
             (
                 "foreign",
