@@ -56,12 +56,12 @@ impl Autoscaler {
         let Situation { averages, goal, ready, instant, serving } = *situation;
         let n = ready.max(1);
         let limits = Limits::of(n, serving, settings);
-        let wanted_in_panic = goal.replicas(averages.panic);
+        let wanted_in_panic = goal.replicas_on_average(averages.panic);
         let over = f64::from(wanted_in_panic) / f64::from(n) >= settings.panic_threshold;
         let urgent = instant.is_some_and(|instant| instant > n);
         self.panic.observe(now, over || urgent, settings.windows().stable);
 
-        let mut best = limits.apply(goal.replicas(averages.stable), Rule::Stable);
+        let mut best = limits.apply(goal.replicas_on_average(averages.stable), Rule::Stable);
         if self.panic.is_on() {
             best = larger(best, limits.apply(wanted_in_panic, Rule::Panic));
         }

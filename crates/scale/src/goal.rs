@@ -12,6 +12,9 @@ pub const LEAST_CONCURRENCY: f64 = 0.01;
 /// How far a quotient may lie above a whole number and still be that number: 7 / 0.7 is ten, not eleven.
 const SLACK: f64 = 1e-9;
 
+/// How far a measured average may lie above the truth, as a share of it.
+const MEASURED: f64 = 0.005;
+
 /// What one replica is meant to have, in requests at once or in requests a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Goal {
@@ -52,6 +55,14 @@ impl Goal {
     /// Replicas that a load of this goal's unit needs: `ceil(load / goal)`, 0 for no load.
     pub fn replicas(&self, load: f64) -> i32 {
         ceil(load / self.goal)
+    }
+
+    /// Replicas that a measured average needs: half a percent above a whole number of goals is that number.
+    ///
+    /// An average is made of times that are told in milliseconds and come over a network. Fifty requests that were there
+    /// for the whole of a second may come out as fifty and a tenth, and are no reason for one more replica.
+    pub fn replicas_on_average(&self, average: f64) -> i32 {
+        ceil(average / self.goal * (1.0 - MEASURED))
     }
 
     /// Replicas that can just take a load, each filled to its total.

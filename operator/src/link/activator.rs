@@ -13,6 +13,9 @@ use scale::{Said, Seen};
 
 use super::limits;
 
+/// A sender's clock loses at most one part in so many against ours.
+const SLOWEST_CLOCK: u32 = 1000;
+
 /// A report that cannot be right. Its stream is closed; the activator attaches anew with a full account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -132,8 +135,8 @@ pub struct Changes {
     pub readiness: BTreeSet<String>,
     /// What was added to the totals, by the UID of the Function.
     pub added: BTreeMap<String, Added>,
-    /// The time in which that was, by the sender's clock: it ends with the report.
-    pub span: Duration,
+    /// The time in which that was: from the report before, to this one.
+    pub interval: Option<(Instant, Instant)>,
 }
 
 /// One activator, from its first stream under this leader on.
@@ -142,6 +145,9 @@ pub struct Activator {
     boot_id: String,
     sequence: u64,
     clock_ms: u64,
+    /// When its clock was at zero, by this process's clock, as the report that came fastest says. Reports that come late
+    /// and then early would else tell of times that overlap, and of more requests at once than there were.
+    origin: Instant,
     heard: Instant,
     /// When its process started, as its clock says.
     started: Instant,
@@ -170,10 +176,12 @@ impl Activator {
             Base::Itself
         };
         let clock_ms = before.as_ref().filter(|_| same_boot).map_or(0, |before| before.clock_ms);
+        let origin = before.as_ref().filter(|_| same_boot).map_or(now, |before| before.origin);
         let mut this = Self {
             boot_id: hello.boot_id.clone(),
             sequence: 0,
             clock_ms,
+            origin,
             heard: now,
             started: now,
             attached: true,
@@ -235,7 +243,8 @@ impl Activator {
     pub fn said(&self, function: &str, now: Instant) -> Option<Said> {
         let count = self.functions.get(function);
         let (in_flight, held) = count.map_or((0, 0), |count| (count.in_flight, count.held));
-        self.is_heard(now).then_some(Said { at: self.heard, in_flight, held })
+        let at = self.origin + Duration::from_millis(self.clock_ms);
+        self.is_heard(now).then_some(Said { at, in_flight, held })
     }
 
     /// Its newest acknowledgement for a function.
@@ -257,11 +266,15 @@ impl Activator {
     ) -> Result<Changes, Violation> {
         self.check(&report)?;
         let span = Duration::from_millis(report.clock_ms - self.clock_ms);
+        // Its clock may run slower than ours, so what was fastest once does not count for ever.
+        self.origin = before(now, report.clock_ms).min(self.origin + span / SLOWEST_CLOCK);
+        let until = self.origin + Duration::from_millis(report.clock_ms);
+        let interval = Some((until.checked_sub(span).unwrap_or(until), until));
         self.sequence = report.sequence;
         self.clock_ms = report.clock_ms;
         self.heard = now;
         self.started = before(now, report.clock_ms);
-        let mut changes = Changes { span, ..Changes::default() };
+        let mut changes = Changes { interval, ..Changes::default() };
         for count in report.functions {
             self.count(count, now, earlier, base, &mut changes)?;
         }

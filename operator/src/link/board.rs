@@ -36,10 +36,9 @@ impl Board {
     /// # Errors
     /// See [`Roster::attach`].
     pub fn attach(self: &Arc<Self>, pod: &str, report: Report) -> Result<Attachment, Violation> {
-        let now = now();
-        let outcome = self.roster().attach(pod, report, now);
+        let outcome = self.roster().attach(pod, report, now());
         let (stream, changes) = self.counted(outcome)?;
-        self.tell(changes, now);
+        self.tell(changes);
         self.metrics.streams.inc();
         Ok(Attachment { board: Arc::clone(self), pod: pod.to_owned(), stream })
     }
@@ -72,9 +71,9 @@ impl Board {
         outcome
     }
 
-    fn tell(&self, changes: Changes, now: std::time::Instant) {
+    fn tell(&self, changes: Changes) {
         changes.added.values().for_each(|added| self.metrics.add(added));
-        self.news.add(&changes, now);
+        self.news.add(&changes);
         for function in changes.readiness {
             self.readiness.add(function);
         }
@@ -95,10 +94,9 @@ impl Attachment {
     /// # Errors
     /// See [`Roster::report`].
     pub fn report(&self, report: Report) -> Result<(), Violation> {
-        let now = now();
-        let outcome = self.board.roster().report(&self.pod, self.stream, report, now);
+        let outcome = self.board.roster().report(&self.pod, self.stream, report, now());
         let changes = self.board.counted(outcome)?;
-        self.board.tell(changes, now);
+        self.board.tell(changes);
         Ok(())
     }
 }

@@ -32,20 +32,17 @@ pub struct News {
 }
 
 impl News {
-    /// Adds what a report changed that came `now`.
-    pub fn add(&self, changes: &Changes, now: Instant) {
-        if changes.touched.is_empty() {
-            return;
-        }
-        let from = now.checked_sub(changes.span).unwrap_or(now);
+    /// Adds what a report changed.
+    pub fn add(&self, changes: &Changes) {
+        let Some((from, to)) = changes.interval.filter(|_| !changes.touched.is_empty()) else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for function in &changes.touched {
             let loads = waiting.entry(function.clone()).or_default();
             let Some(added) = changes.added.get(function) else { continue };
             let full = loads.len() >= LOADS;
             match loads.last_mut().filter(|_| full) {
-                Some(last) => last.merge(from, now, added),
-                None => loads.push(Loaded { from, to: now, added: *added }),
+                Some(last) => last.merge(from, to, added),
+                None => loads.push(Loaded { from, to, added: *added }),
             }
         }
         drop(waiting);
@@ -77,12 +74,12 @@ mod tests {
 
     use super::*;
 
-    fn changes(span_ms: u64, requests: u64) -> Changes {
+    fn changes(until: Instant, requests: u64) -> Changes {
         let added = Added { requests, in_flight_request_ms: 10 * requests, held_request_ms: 0 };
         Changes {
             touched: ["f", "quiet"].map(str::to_owned).into(),
             added: BTreeMap::from([("f".to_owned(), added)]),
-            span: Duration::from_millis(span_ms),
+            interval: Some((until - Duration::from_millis(20), until)),
             ..Changes::default()
         }
     }
@@ -92,7 +89,7 @@ mod tests {
         let start = Instant::now() + Duration::from_secs(60);
         let news = News::default();
         for step in 1..=1000 {
-            news.add(&changes(20, 1), start + Duration::from_millis(20 * step));
+            news.add(&changes(start + Duration::from_millis(20 * step), 1));
         }
         news.rung().await;
         let all = news.take();

@@ -35,6 +35,11 @@ fn ack(epoch: u64, order: u64) -> Acknowledgement {
     Acknowledgement { epoch, function_uid: "f".into(), order, requests: 3, ..Acknowledgement::default() }
 }
 
+fn span(changes: &Changes) -> Duration {
+    let (from, until) = changes.interval.unwrap();
+    until - from
+}
+
 fn all_requests(changes: &Changes) -> u64 {
     changes.added.values().map(|added| added.requests).sum()
 }
@@ -74,29 +79,50 @@ fn a_clock_that_goes_back_is_a_violation_within_a_boot() {
 }
 
 #[test]
+fn intervals_follow_upon_each_other_however_long_a_report_takes() {
+    let start = Instant::now() + 1000 * SECOND;
+    let ms = Duration::from_millis;
+    let (mut activator, changes) = Activator::attach(None, hello("b1", 100_000), start + ms(9)).unwrap();
+    assert_eq!(changes.interval.unwrap().1, start + ms(9), "all that is known yet");
+    let mut until = None;
+    // Each a second after the one before by the sender's clock; the second comes 9 ms faster, the third 40 ms late.
+    for (sequence, late) in [(2, 0), (3, 40), (4, 3)] {
+        let clock = 100_000 + 1000 * (sequence - 1);
+        let now = start + ms(1000 * (sequence - 1) + late);
+        let (from, to) = activator.report(report(sequence, clock), now).unwrap().interval.unwrap();
+        assert_eq!(to - from, SECOND);
+        assert!(to <= now && until.is_none_or(|until: Instant| from - until <= ms(1)), "{sequence}");
+        assert_eq!(activator.said("f", now).unwrap().at, to);
+        until = Some(to);
+    }
+    // A clock that loses one part in a thousand is followed.
+    assert!(until.unwrap() >= start + ms(3000));
+}
+
+#[test]
 fn what_a_new_leader_finds_is_where_it_counts_from() {
     let now = Instant::now();
     let mut first = hello("b1", 100_000);
     first.functions = vec![count("f", 500, 0, 0, 7000)];
     let (mut activator, changes) = Activator::attach(None, first, now).unwrap();
-    assert_eq!((changes.added.len(), changes.span), (0, 100 * SECOND));
+    assert_eq!((changes.added.len(), span(&changes)), (0, 100 * SECOND));
     // A function that appears later had nothing before.
     let more = Report { functions: vec![count("f", 503, 1, 0, 0), count("g", 2, 0, 0, 0)], ..report(2, 100_100) };
     let changes = activator.report(more, now).unwrap();
     assert_eq!(changes.added["f"], Added { in_flight_request_ms: 30, held_request_ms: 3, requests: 3 });
     assert_eq!(changes.added["g"], Added { in_flight_request_ms: 20, held_request_ms: 2, requests: 2 });
-    assert_eq!(changes.span, SECOND / 10, "since the report before");
+    assert_eq!(span(&changes), SECOND / 10, "since the report before");
     // Attaching again in the same boot counts on; so does what arrived in between.
     let mut again = hello("b1", 100_200);
     again.functions = vec![count("f", 504, 0, 0, 10), count("g", 2, 0, 0, 50), count("h", 4, 0, 0, 10)];
     let (activator, changes) = Activator::attach(Some(activator), again, now).unwrap();
     assert_eq!(all_requests(&changes), 1 + 4);
-    assert_eq!(changes.span, SECOND / 10, "whatever the number of streams");
+    assert_eq!(span(&changes), SECOND / 10, "whatever the number of streams");
     // A boot that began under this leader is counted from its start.
     let mut reborn = hello("b2", 300);
     reborn.functions = vec![count("f", 6, 0, 0, 10)];
     let (_, changes) = Activator::attach(Some(activator), reborn, now).unwrap();
-    assert_eq!((all_requests(&changes), changes.span), (6, Duration::from_millis(300)), "since it started");
+    assert_eq!((all_requests(&changes), span(&changes)), (6, Duration::from_millis(300)), "since it started");
 }
 
 #[test]
