@@ -26,7 +26,7 @@ pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
-    /// The response has ended early, and the rest of the request is of no use.
+    /// The response has ended, and the rest of the request is of no use.
     #[error("the exchange was broken off")]
     BrokenOff,
 }
@@ -141,7 +141,8 @@ impl TakeBack {
         Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None })
     }
 
-    /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it.
+    /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it. Nobody notices where it had
+    /// ended.
     pub fn break_off(&self) {
         let mut shared = lock(&self.shared);
         shared.broken_off = true;
@@ -230,7 +231,8 @@ pub struct Held {
     pub taken: Taken,
     /// The HTTP/1 connection, which can be used again after the body's end.
     pub lease: Option<Lease>,
-    /// The request's body, where nothing else ends it with the response. An HTTP/1 connection goes with its lease.
+    /// The request's body at an HTTP/2 pod, where it ends with the response, whole or not. An HTTP/1 connection goes with
+    /// its lease.
     pub upload: Option<TakeBack>,
     /// Counts the request as present.
     pub counted: Counted,
@@ -267,11 +269,16 @@ impl ResponseBody {
     /// Lets go of everything: the body was read to its end, or it never will be.
     fn end(&mut self, whole: bool) {
         let Content::Pod(_, held) = &mut self.0 else { return };
-        let Some(Held { lease, upload, .. }) = held.take() else { return };
-        match (lease, upload) {
-            (Some(lease), _) if whole => lease.finish(),
-            (_, Some(upload)) if !whole => upload.break_off(),
-            _ => {}
+        let Some(held) = held.take() else { return };
+        // Before the slot is given back. A pod may answer whole and leave the rest of the request unread without saying
+        // so: a caller that is silent then would keep its connection and the stream for as long as it likes.
+        if let Some(upload) = held.upload {
+            upload.break_off();
+        }
+        if let Some(lease) = held.lease
+            && whole
+        {
+            lease.finish();
         }
     }
 }
