@@ -169,6 +169,21 @@ async fn what_a_pod_breaks_off_never_looks_whole() {
 }
 
 #[tokio::test]
+async fn what_the_end_of_a_drain_cuts_never_looks_whole() {
+    let pod = TestPod::start("a").await;
+    let world = world().await;
+    world.appear(&pod, "r1");
+    let mut caller = world.caller("GET /stall HTTP/1.0\r\nhost: hello.shop\r\n\r\n").await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"half") {
+        seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
+    }
+    world.stop.cancel();
+    world.cut.cancel();
+    assert_eq!(until_reset(&mut caller).await, "");
+}
+
+#[tokio::test]
 async fn an_http2_connection_that_is_not_used_is_closed() {
     let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
     let world = world_with(json!({"timeouts": {"requestSeconds": 2}}), limits).await;
