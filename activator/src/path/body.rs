@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::count::Counted;
 use crate::pods::Taken;
@@ -246,19 +247,28 @@ pub struct ResponseBody(Content);
 
 #[derive(Debug)]
 enum Content {
-    Ours(Bytes),
+    Ours(Bytes, Option<Deadline>),
     Pod(Incoming, Option<Held>),
 }
 
 impl ResponseBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self(Content::Ours(Bytes::new()))
+        Self(Content::Ours(Bytes::new(), None))
     }
 
     /// A text of ours.
     pub fn full(text: impl Into<Bytes>) -> Self {
-        Self(Content::Ours(text.into()))
+        Self(Content::Ours(text.into(), None))
+    }
+
+    /// A text of ours that the caller begins to take until `at`; past it, whatever serves the exchange is dropped. A pod's
+    /// body has its own deadline.
+    pub fn until(mut self, at: Instant) -> Self {
+        if let Content::Ours(_, deadline) = &mut self.0 {
+            *deadline = Deadline::set(at);
+        }
+        self
     }
 
     /// A pod's body, with what it holds on to.
@@ -290,7 +300,7 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = match &mut this.0 {
-            Content::Ours(text) => {
+            Content::Ours(text, _) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
@@ -306,14 +316,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Content::Ours(text) => text.is_empty(),
+            Content::Ours(text, _) => text.is_empty(),
             Content::Pod(incoming, _) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Content::Ours(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Ours(text, _) => SizeHint::with_exact(text.len() as u64),
             Content::Pod(incoming, _) => incoming.size_hint(),
         }
     }

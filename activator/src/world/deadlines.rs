@@ -122,6 +122,22 @@ async fn a_stream_without_window_is_reset_alone() {
 }
 
 #[tokio::test]
+async fn a_stream_without_window_for_an_answer_of_ours_is_reset_too() {
+    let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (sender, connection) = builder.initial_window_size(0).handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = Request::get("http://nobody.shop/").body(()).unwrap();
+    let answer = sender.send_request(request, true).unwrap().0.await.unwrap();
+    assert_eq!(answer.status(), 404);
+    let ended = timeout(SOON, answer.into_body().data()).await.expect("the stream stays open");
+    assert_eq!(ended.expect("it looks whole").unwrap_err().reason(), Some(h2::Reason::CANCEL));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_quiet_both_ways_is_reset_too() {
     for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
         let world = brief(&pod).await;
