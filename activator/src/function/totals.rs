@@ -58,9 +58,11 @@ struct Inner {
     ended: Duration,
     present: Area,
     held: Area,
+    /// The most requests present since [`Self::peak_since`].
+    peak: u64,
+    peak_since: Duration,
     /// More requests present than this are news.
     told: u64,
-    told_since: Duration,
 }
 
 impl Totals {
@@ -70,11 +72,12 @@ impl Totals {
     }
 
     /// A request was accepted. Gives whether the leader should hear of it now, and not at the next heartbeat: more
-    /// requests are present than it was [told](Self::tell) of, by an eighth and at least one.
+    /// requests are present than at any moment of the time that it was [told](Self::tell) of, by an eighth and at least one.
     pub fn begin(&self, now: Duration) -> bool {
         self.with(|t| {
             t.requests += 1;
             t.present.step(now, true);
+            t.peak = t.peak.max(t.present.level);
             t.present.level > t.told
         })
     }
@@ -97,15 +100,16 @@ impl Totals {
         self.with(|t| t.held.step(now, false));
     }
 
-    /// The totals as of `now`, for a report. What was told is the most within a second, so that a level that goes up and
-    /// down is not news each time.
+    /// The totals as of `now`, for a report. What counts as told is the most since the last heartbeat, not what happens to
+    /// be present at the moment of the report: short requests, one at a time, are news once and not each.
     pub fn tell(&self, now: Duration) -> Snapshot {
         self.with(|t| {
-            let level = t.present.level + t.present.level / 8;
-            if now.saturating_sub(t.told_since) >= HEARTBEAT {
-                (t.told, t.told_since) = (level, now);
+            let most = t.peak + t.peak / 8;
+            if now.saturating_sub(t.peak_since) >= HEARTBEAT {
+                t.told = most;
+                (t.peak, t.peak_since) = (t.present.level, now);
             } else {
-                t.told = t.told.max(level);
+                t.told = t.told.max(most);
             }
         });
         self.read(now)
@@ -183,7 +187,29 @@ mod tests {
         assert_eq!(begin(1), [false], "up and down again");
         totals.end(ms(70));
         totals.tell(ms(1000));
-        assert_eq!(begin(1), [true], "a second later");
+        assert_eq!(begin(1), [false], "there were as many within the second");
+        totals.end(ms(1100));
+        totals.tell(ms(2000));
+        assert_eq!(begin(2), [false, true], "one was the most within the next");
+        (0..2).for_each(|_| totals.end(ms(2100)));
+        totals.tell(ms(3000));
+        totals.tell(ms(4000));
+        assert_eq!(begin(1), [true], "after a second without any");
+    }
+
+    #[test]
+    fn short_requests_are_news_once() {
+        let totals = Totals::default();
+        let mut news = Vec::new();
+        for at in (0..5000).step_by(10) {
+            if totals.begin(ms(at)) {
+                news.push(at);
+            }
+            totals.end(ms(at + 1));
+            // Whatever makes the reports, they find nobody present.
+            totals.tell(ms(at + 2));
+        }
+        assert_eq!(news, [0]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Grant {
     pub taken: Taken,
     /// The share; given up when the response begins, or after a second.
     pub soft: Option<Soft>,
-    /// When it was given.
+    /// When it was given: the end of the wait, however late the task of the request runs.
     pub at: Instant,
 }
 

@@ -103,10 +103,11 @@ pub(super) async fn attend(
                 // At once, with the counts as they are after the flags were set.
                 send(&outbox, report(&mut ledger, index)).await?;
             }
-            () = beacon.urged() => {
+            // Waits for the gap here, and not after it was chosen: orders are obeyed meanwhile.
+            () = async {
                 sleep_until(sent + GAP).await;
-                send(&outbox, report(&mut ledger, index)).await?;
-            }
+                beacon.urged().await;
+            } => send(&outbox, report(&mut ledger, index)).await?,
             () = sleep_until(sent + HEARTBEAT) => send(&outbox, report(&mut ledger, index)).await?,
         }
         sent = Instant::now();

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::count::Counted;
 use crate::pods::Taken;
@@ -26,7 +27,7 @@ pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
-    /// The response has ended early, and the rest of the request is of no use.
+    /// The response has ended, and the rest of the request is of no use.
     #[error("the exchange was broken off")]
     BrokenOff,
 }
@@ -141,7 +142,8 @@ impl TakeBack {
         Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None })
     }
 
-    /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it.
+    /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it. Nobody notices where it had
+    /// ended.
     pub fn break_off(&self) {
         let mut shared = lock(&self.shared);
         shared.broken_off = true;
@@ -230,7 +232,8 @@ pub struct Held {
     pub taken: Taken,
     /// The HTTP/1 connection, which can be used again after the body's end.
     pub lease: Option<Lease>,
-    /// The request's body, where nothing else ends it with the response. An HTTP/1 connection goes with its lease.
+    /// The request's body at an HTTP/2 pod, where it ends with the response, whole or not. An HTTP/1 connection goes with
+    /// its lease.
     pub upload: Option<TakeBack>,
     /// Counts the request as present.
     pub counted: Counted,
@@ -244,19 +247,28 @@ pub struct ResponseBody(Content);
 
 #[derive(Debug)]
 enum Content {
-    Ours(Bytes),
+    Ours(Bytes, Option<Deadline>),
     Pod(Incoming, Option<Held>),
 }
 
 impl ResponseBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self(Content::Ours(Bytes::new()))
+        Self(Content::Ours(Bytes::new(), None))
     }
 
     /// A text of ours.
     pub fn full(text: impl Into<Bytes>) -> Self {
-        Self(Content::Ours(text.into()))
+        Self(Content::Ours(text.into(), None))
+    }
+
+    /// A text of ours that the caller begins to take until `at`; past it, whatever serves the exchange is dropped. A pod's
+    /// body has its own deadline.
+    pub fn until(mut self, at: Instant) -> Self {
+        if let Content::Ours(_, deadline) = &mut self.0 {
+            *deadline = Deadline::set(at);
+        }
+        self
     }
 
     /// A pod's body, with what it holds on to.
@@ -267,11 +279,16 @@ impl ResponseBody {
     /// Lets go of everything: the body was read to its end, or it never will be.
     fn end(&mut self, whole: bool) {
         let Content::Pod(_, held) = &mut self.0 else { return };
-        let Some(Held { lease, upload, .. }) = held.take() else { return };
-        match (lease, upload) {
-            (Some(lease), _) if whole => lease.finish(),
-            (_, Some(upload)) if !whole => upload.break_off(),
-            _ => {}
+        let Some(held) = held.take() else { return };
+        // Before the slot is given back. A pod may answer whole and leave the rest of the request unread without saying
+        // so: a caller that is silent then would keep its connection and the stream for as long as it likes.
+        if let Some(upload) = held.upload {
+            upload.break_off();
+        }
+        if let Some(lease) = held.lease
+            && whole
+        {
+            lease.finish();
         }
     }
 }
@@ -283,7 +300,7 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = match &mut this.0 {
-            Content::Ours(text) => {
+            Content::Ours(text, _) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
@@ -299,14 +316,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Content::Ours(text) => text.is_empty(),
+            Content::Ours(text, _) => text.is_empty(),
             Content::Pod(incoming, _) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Content::Ours(text) => SizeHint::with_exact(text.len() as u64),
+            Content::Ours(text, _) => SizeHint::with_exact(text.len() as u64),
             Content::Pod(incoming, _) => incoming.size_hint(),
         }
     }

@@ -154,7 +154,8 @@ where
         loop {
             let mut grant = self.shared.admit(&mut call, &mut wait).await?;
             let soft = grant.soft.take();
-            let (sent, seen) = (Instant::now(), grant.taken.pod().seen());
+            // The moment of the grant: what the scheduler takes to run this task counts as the pod's.
+            let (sent, seen) = (grant.at, grant.taken.pod().seen());
             let mut answer = pin!(self.inner.call(Sending { call, grant }));
             let first = match soft {
                 None => answer.await,

@@ -1,3 +1,5 @@
+use std::task::Waker as TaskWaker;
+
 use http::{Request, Response};
 use prometheus_client::registry::Registry;
 use tower::service_fn;
@@ -6,6 +8,7 @@ use super::*;
 use crate::args::Limits;
 use crate::function::{Function, Key, Spec};
 use crate::path::body::ResponseBody;
+use crate::path::timing::Step;
 use crate::pods::Pod;
 use crate::server::Peer;
 use crate::world::eventually;
@@ -59,4 +62,24 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
     pod.prove_ready(Instant::now());
     function.release();
     assert!(answer.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_ends_with_the_grant_however_late_the_request_runs() {
+    let second = Duration::from_secs(1);
+    let (places, metrics) = (Places::new(&Limits::default()), Metrics::new(&mut Registry::default()));
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    let inner = service_fn(async |_: Sending| Ok(Answer::warm(Response::new(ResponseBody::empty()))));
+    let (waker, _api) = Waker::test(&metrics);
+    let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let mut answer = hold.call(call(&function).await);
+    assert!(answer.as_mut().poll(&mut Context::from_waker(TaskWaker::noop())).is_pending());
+    tokio::time::advance(second).await;
+    pod.prove_ready(Instant::now());
+    function.release();
+    tokio::time::advance(5 * second).await;
+    let timeline = answer.await.unwrap().timeline.unwrap();
+    assert_eq!((timeline.total, timeline.phase(Step::FirstByte)), (6 * second, 5 * second));
 }

@@ -56,7 +56,7 @@ pub fn build(
 {
     ServiceBuilder::new()
         .layer(observe::ObserveLayer::new(&parts.metrics)) // one sample and at most one line a response
-        .layer(rescue::RescueLayer) // the only place where a failure becomes a response
+        .layer(rescue::RescueLayer::new(&parts.limits)) // the only place where a failure becomes a response
         .layer(route::RouteLayer::new(&parts.table, &parts.limits)) // host and path → function; 404, 421
         .layer(count::CountLayer { beacon: Arc::clone(&parts.beacon) }) // a guard that lives until the response's body ends
         .layer(hold::HoldLayer::new(&parts.places, &parts.waker, &parts.metrics)) // wait for a pod; one wake; deadline

@@ -2,23 +2,35 @@
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::call::{Answer, Arrival};
 use super::fault::Failure;
 use super::problem;
+use crate::args::Limits;
 
 /// Makes [`Rescue`].
 #[derive(Clone, Copy, Debug)]
-pub struct RescueLayer;
+pub struct RescueLayer {
+    most: Duration,
+}
+
+impl RescueLayer {
+    /// A caller has as long to take an answer of ours as it has to say what it wants.
+    pub fn new(limits: &Limits) -> Self {
+        Self { most: limits.header_timeout }
+    }
+}
 
 impl<S> Layer<S> for RescueLayer {
     type Service = Rescue<S>;
 
     fn layer(&self, inner: S) -> Rescue<S> {
-        Rescue { inner }
+        Rescue { inner, most: self.most }
     }
 }
 
@@ -26,6 +38,7 @@ impl<S> Layer<S> for RescueLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct Rescue<S> {
     inner: S,
+    most: Duration,
 }
 
 impl<S> Service<Arrival> for Rescue<S>
@@ -43,10 +56,11 @@ where
 
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let (request_id, grpc) = (arrival.request_id.clone(), arrival.grpc);
-        let answer = self.inner.call(arrival);
+        let (answer, most) = (self.inner.call(arrival), self.most);
         Box::pin(async move {
             Ok(answer.await.unwrap_or_else(|failure| {
                 let response = problem::response(&failure, request_id.to_str().unwrap_or_default(), grpc);
+                let response = response.map(|body| body.until(Instant::now() + most));
                 let cold = failure.cold;
                 Answer { response, timeline: None, cold, function: None, failure: Some(failure) }
             }))

@@ -25,7 +25,7 @@ pub enum Step {
     Start,
     /// Until the pod's readiness was proved.
     Probe,
-    /// From being sent to the head of the response.
+    /// From leave to send it to the head of the response.
     FirstByte,
 }
 
@@ -55,7 +55,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// From what was seen. `sent` is when the request went to the pod, `answered` when the head of its response came.
+    /// From what was seen. `sent` is when the request got leave for the pod, `answered` when the head of its response came.
     pub fn new(arrived: Instant, wake: Option<WakeTimes>, pod: Seen, sent: Instant, answered: Instant) -> Self {
         let mut at = arrived;
         let mut until = |boundary: Option<Instant>| {

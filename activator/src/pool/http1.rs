@@ -36,13 +36,22 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one used last that is fit for use; those that have been closed are dropped on the way.
+    /// The one used last that is fit for use. Looks no further than that or the first that is too old, as every other is
+    /// older; those that have been closed are dropped on the way, and the sweep drops the rest of them.
     fn take(&self, most: Duration) -> Option<SendRequest<RequestBody>> {
         let now = Instant::now();
         let mut state = self.lock();
-        state.idle.retain(|idle| !idle.sender.is_closed());
-        let at = state.idle.iter().rposition(|idle| idle.usable(now, most))?;
-        Some(state.idle.remove(at).sender)
+        for at in (0..state.idle.len()).rev() {
+            let idle = &state.idle[at];
+            if idle.sender.is_closed() {
+                state.idle.remove(at);
+            } else if idle.is_older(now, most) {
+                return None;
+            } else if idle.sender.is_ready() {
+                return Some(state.idle.remove(at).sender);
+            }
+        }
+        None
     }
 
     pub(super) fn put(&self, sender: SendRequest<RequestBody>) {
@@ -54,7 +63,7 @@ impl Connections {
 
     pub(super) fn sweep(&self, most: Duration) {
         let now = Instant::now();
-        self.lock().idle.retain(|idle| !idle.sender.is_closed() && now.saturating_duration_since(idle.since) <= most);
+        self.lock().idle.retain(|idle| !idle.sender.is_closed() && !idle.is_older(now, most));
     }
 
     pub(super) fn close(&self) {
@@ -124,4 +133,49 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::eventually;
+
+    /// An unused connection, and the pod's end of it.
+    async fn opened() -> (SendRequest<RequestBody>, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, accepted) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), async { listener.accept().await });
+        let mut sender = handshake(stream.unwrap()).await.unwrap();
+        sender.ready().await.unwrap();
+        (sender, accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn closed_connections_are_dropped_on_the_way() {
+        let connections = Connections::default();
+        let mut pods = Vec::new();
+        for _ in 0..4 {
+            let (sender, pod) = opened().await;
+            connections.put(sender);
+            pods.push(pod);
+        }
+        pods.truncate(2);
+        eventually(|| connections.lock().idle.iter().filter(|idle| idle.sender.is_closed()).count() == 2).await;
+        assert!(connections.take(OLDEST).is_some_and(|sender| sender.is_ready()));
+        assert_eq!(connections.lock().idle.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_connection_is_not_for_every_request() {
+        let connections = Connections::default();
+        let (old, _pod) = opened().await;
+        connections.put(old);
+        tokio::time::advance(2 * FRESH).await;
+        let (new, _pod) = opened().await;
+        connections.put(new);
+        assert!(connections.take(FRESH).is_some());
+        assert!(connections.take(FRESH).is_none());
+        assert!(connections.take(OLDEST).is_some());
+        assert!(connections.take(OLDEST).is_none());
+    }
 }

@@ -17,9 +17,9 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    /// Whether a request may go out on it now: nobody closed it, and it was used recently enough.
-    pub(super) fn usable(&self, now: Instant, most: Duration) -> bool {
-        self.sender.is_ready() && now.saturating_duration_since(self.since) <= most
+    /// Whether it has not been used for longer than `most`.
+    pub(super) fn is_older(&self, now: Instant, most: Duration) -> bool {
+        now.saturating_duration_since(self.since) > most
     }
 }
 

@@ -21,7 +21,7 @@ use tower::Service;
 use tracing::debug;
 
 use super::deadline::watched;
-use super::io as peer_io;
+use super::io::{self as peer_io, Peer};
 use super::streams::Streams;
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
@@ -45,6 +45,24 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
 const PREFACE: &[u8; 3] = b"PRI";
 
+/// Breaks the connection off when dropped, unless it is let be: serving that is cut at the end of a drain, or that panics,
+/// is in the middle of something.
+struct Unfinished(Option<Arc<Peer>>);
+
+impl Unfinished {
+    fn let_be(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(peer) = &self.0 {
+            peer.break_off();
+        }
+    }
+}
+
 /// Serves one connection to its end; from `stop` on, only the requests that have come.
 pub(super) async fn serve<P>(
     stream: TcpStream,
@@ -64,6 +82,7 @@ pub(super) async fn serve<P>(
         return;
     };
     let (io, peer) = peer_io::split(stream, address);
+    let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
         if request.version() == Version::HTTP_10 {
@@ -107,18 +126,15 @@ pub(super) async fn serve<P>(
     };
     let stalled = || peer.stalled().map(|since| since + limits.header_timeout);
     match watched(serving, stalled).await {
-        None => {
-            peer.break_off();
-            debug!(peer = %address, "A connection was broken off: the time for what is on it is up.");
-        }
+        None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {
             // The path's only errors are bodies that broke off.
-            if error.is_user() {
-                peer.break_off();
+            if !error.is_user() {
+                unfinished.let_be();
             }
             debug!(peer = %address, %error, "A connection broke.");
         }
-        Some(Ok(())) => {}
+        Some(Ok(())) => unfinished.let_be(),
     }
 }
 

@@ -98,6 +98,46 @@ async fn a_pod_may_answer_without_the_body() {
 }
 
 #[tokio::test]
+async fn an_http2_pod_that_answers_whole_is_sent_nothing_more() {
+    let (told, mut ended) = tokio::sync::mpsc::channel(1);
+    let mut pod = TestPod::raw("a", move |stream, _| {
+        let told = told.clone();
+        async move {
+            // A probe closes at once.
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                respond.send_response(http::Response::new(()), true).unwrap();
+                let told = told.clone();
+                // Kept, and not given up with a reset of its own.
+                let mut upload = request.into_body();
+                tokio::spawn(async move {
+                    let end = loop {
+                        match upload.data().await {
+                            Some(Ok(_)) => {}
+                            end => break end,
+                        }
+                    };
+                    told.send(end.map(|end| end.unwrap_err().reason())).await.unwrap();
+                });
+            }
+        }
+    })
+    .await;
+    pod.port_name = "h2c";
+    let world = world().await;
+    world.appear(&pod, "r1");
+    let mut caller = TcpStream::connect(world.address).await.unwrap();
+    caller.write_all(b"POST / HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
+    // The caller says nothing more, and its connection is closed all the same.
+    let mut seen = String::new();
+    timeout(super::SOON, caller.read_to_string(&mut seen)).await.expect("the connection stays open").unwrap();
+    assert!(seen.starts_with("HTTP/1.1 200 OK"), "{seen}");
+    let end = timeout(super::SOON, ended.recv()).await.expect("the stream stays open").unwrap();
+    assert!(matches!(end, Some(Some(_))), "it does not look whole: {end:?}");
+    eventually(|| world.index.pods()[0].slots.read().in_flight == 0).await;
+}
+
+#[tokio::test]
 async fn a_body_has_a_limit_said_or_counted() {
     let limits = Limits { max_body_bytes: 10, ..Limits::default() };
     let world = world_with(serde_json::json!({}), limits).await;

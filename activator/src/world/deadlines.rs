@@ -122,6 +122,22 @@ async fn a_stream_without_window_is_reset_alone() {
 }
 
 #[tokio::test]
+async fn a_stream_without_window_for_an_answer_of_ours_is_reset_too() {
+    let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (sender, connection) = builder.initial_window_size(0).handshake::<_, bytes::Bytes>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = Request::get("http://nobody.shop/").body(()).unwrap();
+    let answer = sender.send_request(request, true).unwrap().0.await.unwrap();
+    assert_eq!(answer.status(), 404);
+    let ended = timeout(SOON, answer.into_body().data()).await.expect("the stream stays open");
+    assert_eq!(ended.expect("it looks whole").unwrap_err().reason(), Some(h2::Reason::CANCEL));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_quiet_both_ways_is_reset_too() {
     for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
         let world = brief(&pod).await;
@@ -166,6 +182,21 @@ async fn what_a_pod_breaks_off_never_looks_whole() {
     world.appear(&pod, "r1");
     let mut caller = world.caller("GET / HTTP/1.0\r\nhost: hello.shop\r\n\r\n").await;
     assert!(until_reset(&mut caller).await.starts_with("HTTP/1.0 200 OK"));
+}
+
+#[tokio::test]
+async fn what_the_end_of_a_drain_cuts_never_looks_whole() {
+    let pod = TestPod::start("a").await;
+    let world = world().await;
+    world.appear(&pod, "r1");
+    let mut caller = world.caller("GET /stall HTTP/1.0\r\nhost: hello.shop\r\n\r\n").await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"half") {
+        seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
+    }
+    world.stop.cancel();
+    world.cut.cancel();
+    assert_eq!(until_reset(&mut caller).await, "");
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ pub(crate) struct World {
     registry: Registry,
     prober: Prober,
     pub(crate) stop: CancellationToken,
+    pub(crate) cut: CancellationToken,
     version: u64,
 }
 
@@ -84,9 +85,9 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, stop.clone(), cut));
+    tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
     let prober = Prober::new(Arc::clone(&beacon));
-    let mut world = World { index, beacon, address, api, registry, prober, stop, version: 0 };
+    let mut world = World { index, beacon, address, api, registry, prober, stop, cut, version: 0 };
     world.function("r1", spec);
     world.deployment("r1", 0);
     world
