@@ -19,6 +19,8 @@ pub use connection::Connection;
 
 /// The entry of `Server-Timing` that is the sum of the others.
 pub const TOTAL: &str = "total";
+/// The last of the others: from the release to a pod to the head of its response.
+pub const FIRST_BYTE: &str = "first-byte";
 /// How often a bare pod is asked; as often as the activator asks a function's pod.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long one such attempt may take: one lost packet must not cost a second.

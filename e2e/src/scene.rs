@@ -137,12 +137,33 @@ impl Scene {
     /// # Errors
     /// When that takes longer than `patience`.
     pub async fn close(&self, patience: Duration) -> Result<()> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
+        self.delete().await?;
+        self.gone(patience).await
+    }
+
+    /// Deletes the namespace. Does not wait.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn delete(&self) -> Result<()> {
+        self.namespaces().delete(&self.namespace, &DeleteParams::background()).await?;
+        Ok(())
+    }
+
+    /// Waits until all that was in the namespace is gone.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`.
+    pub async fn gone(&self, patience: Duration) -> Result<()> {
+        let namespaces = self.namespaces();
         until("the namespace is gone", patience, async || {
             Ok(namespaces.get_metadata_opt(&self.namespace).await?.is_none().then_some(()))
         })
         .await
+    }
+
+    fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
     }
 
     /// An API of the test's namespace.

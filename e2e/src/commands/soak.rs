@@ -1,6 +1,7 @@
 //! `cargo e2e soak`.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl Soak {
         };
         if let Some(path) = &self.json {
             // Now rather than after half an hour.
-            std::fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+            writable(path)?;
         }
         let cluster = ready::with_rouse(&Steps::new(), &[])?;
         eprintln!("{}: about {} min. It must show: {}.", scenario.name(), scenario.minutes(), scenario.about());
@@ -68,9 +69,31 @@ impl Soak {
     }
 }
 
+/// That a report can be written there. One that is there stays until there is another.
+fn writable(path: &Path) -> Result<()> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn list() {
     for scenario in Scenario::value_variants() {
         println!("{:<12} {:>3} min  {}", scenario.name(), scenario.minutes(), scenario.about());
     }
     println!("\nRun one with: cargo e2e soak NAME --json FILE");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_report_stays_until_there_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("loss.json");
+        std::fs::write(&report, "{}").unwrap();
+        writable(&report).unwrap();
+        assert_eq!(std::fs::read_to_string(&report).unwrap(), "{}");
+        let error = writable(&folder.path().join("none/loss.json")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot write"), "{error:#}");
+    }
 }

@@ -86,6 +86,9 @@ pub struct Sample {
     pub cold: bool,
     /// Whether it was held.
     pub held: bool,
+    /// When the activator let it go to a pod, if it was held: when it was sent, and as long as the activator says that it
+    /// held it. So it is early by the request's way to the activator.
+    pub released: Option<f64>,
 }
 
 impl Sample {

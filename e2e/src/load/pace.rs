@@ -20,6 +20,7 @@ use super::{
     connections::{Connections, Whole},
     journal::{Journal, Sample},
 };
+use crate::http::{FIRST_BYTE, TOTAL, server_timing};
 
 /// Requests under way. Dropping it breaks them off.
 #[derive(Debug)]
@@ -167,7 +168,9 @@ impl Sender {
                 let text = |name: &str| whole.headers.get(name).and_then(|value| value.to_str().ok());
                 sample.head = Some(clock.seconds(whole.head));
                 sample.cold = text("rouse-cold-start") == Some("true");
-                sample.held = text("server-timing").is_some();
+                let timing = text("server-timing");
+                sample.held = timing.is_some();
+                sample.released = timing.and_then(held_ms).map(|held| sample.sent + held / 1e3);
                 sample.pod = text("x-pod").map(str::to_owned);
                 sample.arrived = text("x-arrived").and_then(|micros| clock.of_unix_micros(micros.parse().ok()?));
                 sample.failure = incomplete(&whole, &shape);
@@ -188,6 +191,13 @@ impl Sender {
         let protocol = self.load.protocols[number / shapes.len() % self.load.protocols.len()];
         (shape, protocol)
     }
+}
+
+/// From a request's arrival at the activator to its release to a pod, in milliseconds, by `Server-Timing`.
+fn held_ms(timing: &str) -> Option<f64> {
+    let entries = server_timing(timing);
+    let of = |phase: &str| entries.iter().find(|(name, _)| name == phase).map(|(_, millis)| *millis);
+    Some(of(TOTAL)? - of(FIRST_BYTE)?)
 }
 
 /// What is wrong with an answer that ended as if it were whole.

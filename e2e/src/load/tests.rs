@@ -31,7 +31,8 @@ struct Seen {
 fn answer(request: &Request<Incoming>, seen: &Seen) -> Response<Full<&'static [u8]>> {
     seen.posts.fetch_add(usize::from(request.method() == Method::POST), Ordering::Relaxed);
     seen.streams.fetch_add(usize::from(request.version() == http::Version::HTTP_2), Ordering::Relaxed);
-    let reply = Response::builder().header("x-pod", "p").header("x-arrived", "1").header("server-timing", "held;dur=1");
+    let reply = Response::builder().header("x-pod", "p").header("x-arrived", "1");
+    let reply = reply.header("server-timing", "total;dur=3000, held;dur=1000, first-byte;dur=2000");
     let reply = match request.uri().path() {
         "/refused" => reply.status(503).body(Full::new(&b"no"[..])),
         "/sse" => reply.body(Full::new(&b"id: 0\ndata: event 0\n\nid: 1\ndata: event 1\n\n"[..])),
@@ -119,6 +120,7 @@ async fn ids_are_of_one_request_each_and_pods_are_known() {
     let ids: std::collections::BTreeSet<_> = samples.iter().map(|sample| &sample.id).collect();
     assert_eq!(ids.len(), samples.len());
     assert!(samples.iter().all(|s| s.pod.as_deref() == Some("p") && s.arrived.is_some() && s.held && !s.cold));
+    assert!(samples.iter().all(|s| s.released == Some(s.sent + 1.0)), "held is all but the pod's own time");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use crds::Function;
+use crds::{Function, names};
 use http::Method;
 use serde_json::json;
 
@@ -33,12 +33,17 @@ const SHORT_MS: u64 = 20;
 const HIGH: Duration = Duration::from_secs(10);
 /// Long enough for streams on the pods that go to end.
 const LOW: Duration = Duration::from_secs(40);
+/// Longest request of the busy function, in seconds.
+const REQUEST: i64 = 60;
+/// When a drain is given up, in seconds: the longer of the longest request and the grace period, which is longer by the time
+/// before the stop.
+const DRAIN: i64 = REQUEST + names::PRE_STOP_SECONDS;
 /// Idle window of both functions, in seconds.
 const WINDOW: i32 = 6;
 
 pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     let scaling = json!({"target": 10, "targetUtilizationPercent": 70, "windowSeconds": WINDOW});
-    let timeouts = json!({"requestSeconds": 60});
+    let timeouts = json!({"requestSeconds": REQUEST});
     stage.function("busy", json!({"scaling": scaling, "timeouts": timeouts})).await?;
     stage.function("napping", json!({"scaling": scaling})).await?;
     let logs = [Logs::follow(&stage.scene, "busy"), Logs::follow(&stage.scene, "napping")];
@@ -170,15 +175,19 @@ fn scale_downs(stage: &Stage, report: &mut Report) -> Result<()> {
         .filter(|write| write.code == 200)
         .map(|write| Deletion { at: stage.clock.of(write.received), pod: write.name, by: write.agent })
         .collect();
-    let (went, undrained) = undrained(&deletions, &stage.journal.samples(|_| true), &orders);
+    let (went, undrained) = undrained(&deletions, &stage.journal.samples(|_| true), &orders, DRAIN as f64);
     report.check("pods whose deletion was recorded", "≥ 1", went, went > 0);
+    let at_fault: Vec<_> = undrained.iter().filter(|pod| pod.at_fault).collect();
+    let seen = format!("{} {}", at_fault.len(), at_fault.first().map(|pod| pod.why).unwrap_or_default());
+    report.check("pods deleted for fewer replicas, not drained", "0", seen.trim_end(), at_fault.is_empty());
     report.figure("pods deleted", "pods", went as f64);
     report.figure("of these not drained", "pods", undrained.len() as f64);
     report.series("orders", &orders);
     report.series("undrained", &undrained);
     if !undrained.is_empty() {
         report.leave_out(format!(
-            "{} pods were deleted while not drained: each with its reason in `series.undrained`",
+            "{} of {} pods that were deleted while not drained: collected with their Deployment, for no order of fewer within {DRAIN} s, by what arrived later, or by an answer that may have ended before; each with its reason in `series.undrained`",
+            undrained.len() - at_fault.len(),
             undrained.len()
         ));
     }

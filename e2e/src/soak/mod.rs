@@ -2,6 +2,7 @@
 
 mod awake;
 mod burst;
+mod ending;
 mod leader;
 mod loss;
 mod metrics;
@@ -21,19 +22,12 @@ use std::{
 };
 
 use ::kube::Client;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::ValueEnum;
 use jiff::Timestamp;
 
-use crate::{
-    cluster::Cluster,
-    install, kube,
-    node::Component,
-    repository,
-    rouse::Rouse,
-    scene::Scene,
-    steps::{Steps, seconds},
-};
+use crate::{cluster::Cluster, install, kube, node::Component, repository, rouse::Rouse, scene::Scene, steps::Steps};
+use ending::Signals;
 use report::{Environment, Report};
 use stage::Stage;
 
@@ -132,7 +126,8 @@ impl Scenario {
 }
 
 /// Runs a scenario in a namespace of its own, and puts everything back as it was. A scenario that breaks off, by an
-/// interrupt (Ctrl-C) too, gives a report all the same, which says so and has what was seen until then.
+/// interrupt (Ctrl-C), SIGTERM or a panic too, gives a report all the same, which says so and has what was seen until then.
+/// A second signal ends the wait for the namespace to go, which is deleted all the same.
 ///
 /// # Errors
 /// When Rouse is not there to begin with.
@@ -141,6 +136,8 @@ pub async fn run(cluster: &Cluster, scenario: Scenario, rehearsal: bool) -> Resu
     let client = kube::client(cluster).await?;
     let rouse = Rouse::found(client.clone()).await?;
     let environment = environment(cluster, &client, &rouse).await?;
+    // Before there is anything to put back.
+    let mut signals = Signals::new()?;
     let scene = Scene::open(cluster, &format!("soak-{}", scenario.name())).await?;
     let began = Instant::now();
     let mut report = Report {
@@ -157,12 +154,8 @@ pub async fn run(cluster: &Cluster, scenario: Scenario, rehearsal: bool) -> Resu
     };
     let stage = Stage::new(scene, rouse, steps, rehearsal);
     let limit = Duration::from_secs(u64::from(scenario.minutes()) * 60 * 3);
-    let ended = tokio::select! {
-        ended = scenario.run(&stage, &mut report) => ended,
-        () = tokio::time::sleep(limit) => Err(anyhow!("not done within {}", seconds(limit))),
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-    };
-    if let Err(error) = ended {
+    let running = Box::pin(scenario.run(&stage, &mut report));
+    if let Err(error) = ending::ended(running, limit, signals.next()).await {
         report.check("the scenario ran to its end", "yes", format!("{error:#}"), false);
     }
     stage.tell(&mut report);
@@ -171,9 +164,13 @@ pub async fn run(cluster: &Cluster, scenario: Scenario, rehearsal: bool) -> Resu
     if let Err(error) = stage.rouse.restore().await {
         report.check("the installation put back as it was", "yes", format!("{error:#}"), false);
     }
-    let closed = tokio::select! {
-        closed = stage.scene.close(CLEANING) => closed,
-        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+    // A signal that came meanwhile must not be quicker than the deletion.
+    let closed = match stage.scene.delete().await {
+        Ok(()) => tokio::select! {
+            gone = stage.scene.gone(CLEANING) => gone,
+            error = signals.next() => Err(error),
+        },
+        refused => refused,
     };
     match closed {
         Ok(()) => cleaning.done(""),
