@@ -56,7 +56,7 @@ impl Foreign {
         let ours = deployments.iter().filter(|d| d.labels().get(labels::FUNCTION_UID) == Some(&valid.uid));
         let writes = ours.filter_map(|deployment| {
             let (manager, at) = foreign_scaler(deployment)?;
-            Some(Write { deployment: deployment.name_any(), manager: manager.to_owned(), at })
+            Some(Write { deployment: deployment.name_any(), manager: manager.to_owned(), at: at.unwrap_or(now) })
         });
         let newest = writes.max_by_key(|write| write.at);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

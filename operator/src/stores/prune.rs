@@ -53,6 +53,7 @@ impl Prune for Deployment {
         }
         self.annotations_mut().remove(FOREIGN);
         if let Some((manager, at)) = foreign {
+            let at = at.map(|at| at.to_string()).unwrap_or_default();
             self.annotations_mut().insert(FOREIGN.to_owned(), format!("{at} {manager}"));
         }
         let Some(spec) = self.spec.as_mut() else { return };
@@ -82,21 +83,23 @@ impl Prune for Pod {
 
 /// Who of those that are not Rouse owns `spec.replicas`, and when it wrote last. An HPA or `kubectl scale` has an entry of
 /// its own for the scale subresource, `kubectl edit` one for the object: the field is what counts.
-fn foreign(deployment: &Deployment) -> Option<(String, Timestamp)> {
+///
+/// Kubernetes notes no time for a write through the scale subresource (seen with 1.36): then it owns the field now.
+fn foreign(deployment: &Deployment) -> Option<(String, Option<Timestamp>)> {
     let entries = deployment.metadata.managed_fields.iter().flatten();
     let foreign = entries.filter_map(|entry| {
         let manager = entry.manager.clone().filter(|manager| !OURS.contains(&manager.as_str()))?;
         let owns = entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas").is_some();
-        owns.then_some((manager, entry.time.as_ref()?.0))
+        owns.then(|| (manager, entry.time.as_ref().map(|time| time.0)))
     });
-    foreign.max_by_key(|(_, at)| *at)
+    foreign.max_by_key(|(_, at)| (at.is_none(), *at))
 }
 
-/// The last foreign write of the replicas of a kept Deployment: field manager and time. It shows until one of us writes
+/// The last foreign write of the replicas of a kept Deployment: field manager and time, where Kubernetes notes one. It shows until one of us writes
 /// another number.
-pub fn foreign_scaler(deployment: &Deployment) -> Option<(&str, Timestamp)> {
+pub fn foreign_scaler(deployment: &Deployment) -> Option<(&str, Option<Timestamp>)> {
     let (at, manager) = deployment.annotations().get(FOREIGN)?.split_once(' ')?;
-    Some((manager, at.parse().ok()?))
+    Some((manager, at.parse().ok()))
 }
 
 /// The whole of a Deployment as JSON, whether its template is folded up or not.
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_foreign_write_of_replicas_is_kept_and_nobody_elses() {
-        let entry = |manager: &str, subresource: Option<&str>, fields: Value, time: &str| {
+        let entry = |manager: &str, subresource: Option<&str>, fields: Value, time: Option<&str>| {
             json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time,
                 "fieldsType": "FieldsV1", "fieldsV1": fields})
         };
@@ -208,20 +211,22 @@ mod tests {
                 json!({"kept": "1"}),
                 "in this process only"
             );
-            foreign_scaler(&object).map(|(manager, at)| (manager.to_owned(), at.to_string()))
+            foreign_scaler(&object).map(|(manager, at)| (manager.to_owned(), at.map(|at| at.to_string())))
         };
-        let (early, late) = ("2026-11-21T10:00:00Z", "2026-11-21T10:00:15Z");
+        let late = "2026-11-21T10:00:15Z";
         for ours in OURS {
-            assert_eq!(kept(vec![entry(ours, Some("scale"), replicas.clone(), early)]), None, "{ours}");
+            assert_eq!(kept(vec![entry(ours, Some("scale"), replicas.clone(), None)]), None, "{ours}");
         }
         // What the Deployment controller itself writes.
-        let status = entry("kube-controller-manager", Some("status"), json!({"f:status": {"f:replicas": {}}}), late);
-        let revision = entry("kube-controller-manager", None, json!({"f:metadata": {"f:annotations": {}}}), late);
+        let status =
+            entry("kube-controller-manager", Some("status"), json!({"f:status": {"f:replicas": {}}}), Some(late));
+        let revision = entry("kube-controller-manager", None, json!({"f:metadata": {"f:annotations": {}}}), Some(late));
         assert_eq!(kept(vec![status.clone(), revision]), None);
-        let hpa = entry("kube-controller-manager", Some("scale"), replicas.clone(), early);
-        let found = |manager: &str, at: &str| Some((manager.to_owned(), at.to_owned()));
-        assert_eq!(kept(vec![status, hpa.clone()]), found("kube-controller-manager", early));
-        let edit = entry("an editor", None, json!({"f:spec": {"f:replicas": {}, "f:paused": {}}}), late);
-        assert_eq!(kept(vec![hpa, edit]), found("an editor", late));
+        let hpa = entry("kube-controller-manager", Some("scale"), replicas.clone(), None);
+        let found = |manager: &str, at: Option<&str>| Some((manager.to_owned(), at.map(str::to_owned)));
+        assert_eq!(kept(vec![status, hpa.clone()]), found("kube-controller-manager", None));
+        let edit = entry("an editor", None, json!({"f:spec": {"f:replicas": {}, "f:paused": {}}}), Some(late));
+        assert_eq!(kept(vec![edit.clone()]), found("an editor", Some(late)));
+        assert_eq!(kept(vec![edit, hpa]), found("kube-controller-manager", None), "it owns the field now");
     }
 }
