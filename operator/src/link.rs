@@ -15,6 +15,7 @@ pub mod roster;
 pub mod server;
 pub mod service;
 pub mod token;
+pub mod violation;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     Metrics,
-    activator::{Changes, Violation},
+    activator::Changes,
     news::News,
     roster::{Roster, StreamId},
+    violation::Violation,
 };
 use crate::stores::Queue;
 

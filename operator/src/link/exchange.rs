@@ -12,9 +12,9 @@ use tracing::info;
 
 use super::{
     Board, Metrics,
-    activator::Violation,
     limits::{self, Pace},
     token::Bearer,
+    violation::Violation,
 };
 
 /// Both directions of a stream.

@@ -10,7 +10,10 @@ use scale::{Said, Seen};
 
 use crate::scaling::busy::Busy;
 
-use super::activator::{Ack, Activator, Changes, Violation};
+use super::{
+    activator::{Ack, Activator, Changes},
+    violation::Violation,
+};
 
 /// Names one stream of one activator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
