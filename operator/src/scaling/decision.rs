@@ -130,7 +130,7 @@ impl Judge {
         self.sizing = Some(sizing);
         match sizing.verdict {
             Verdict::Keep => Decision::Keep,
-            Verdict::Raise(to) => raise(to, view, load),
+            Verdict::Raise(to) => raise(to, view, serving, load),
             Verdict::Lower(to) => Decision::Lower(to),
             Verdict::Zero => Decision::Zero(Why::Idle),
             Verdict::Blocked(_) => Decision::Blocked,
@@ -145,10 +145,15 @@ fn learnt(adaptive: &Adaptive, settings: &Settings) -> Duration {
 
 /// While no pod is ready, every request is held, and an activator that holds requests has already asked for as many
 /// replicas as they need: where there is only one, it knows all there is to know. Several each know their own only.
-fn raise(to: i32, view: &View, load: &Load) -> Decision {
+///
+/// At zero it is those who wait that call for a pod. Who is in flight, or was at the last report, is at a pod that goes:
+/// somebody else has lowered the revision, and that is not undone for them.
+fn raise(to: i32, view: &View, serving: &Revision, load: &Load) -> Decision {
     let alone = load.idle.known + load.idle.unknown <= 1;
-    let to = if load.ready == 0 && alone { to.min(view.floor()) } else { to };
-    if view.serving().is_some_and(|serving| to > serving.replicas) { Decision::Raise(to) } else { Decision::Keep }
+    let waits = load.said.iter().any(|said| said.held > 0);
+    let asked = (load.ready > 0 || !alone) && (serving.replicas > 0 || waits);
+    let to = if asked { to } else { to.min(view.floor()) };
+    if to > serving.replicas { Decision::Raise(to) } else { Decision::Keep }
 }
 
 #[cfg(test)]

@@ -134,6 +134,17 @@ fn who_starts_is_the_activators_affair_unless_there_are_several() {
 }
 
 #[test]
+fn what_somebody_else_lowered_to_zero_stays_there_until_a_request_waits() {
+    let mut bench = Bench::new(2, 0);
+    // The pod is on its way out, and the last report was made before its request ended.
+    bench.ready = 1;
+    bench.load(&[1, 0], &[0, 0]);
+    assert_eq!(bench.decide(), Decision::Keep);
+    bench.load(&[1, 0], &[0, 1]);
+    assert_eq!(bench.decide(), Decision::Raise(1));
+}
+
+#[test]
 fn fewer_are_enough_once_the_window_says_so_and_zero_once_nobody_called_for_a_window() {
     let mut bench = Bench::new(2, 4);
     bench.load(&[20, 20], &[0, 0]);
