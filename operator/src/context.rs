@@ -15,7 +15,7 @@ use kube::Client;
 use crate::{
     boost::Refusals,
     events::Events,
-    failure::{Verdicts, memory::Memory},
+    failure::{Verdicts, events::Reader, memory::Memory},
     function::{backoff::Backoff, clock::Clock, degraded::Foreign, lazy::Lazy},
     leadership::Leadership,
     metrics::Metrics,
@@ -52,6 +52,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// What pods no longer say.
     pub memory: Memory,
+    /// What only Events say of pods.
+    pub pod_events: Reader,
     /// What was written a moment ago.
     pub recent: Written,
     /// How long revisions have been starting.

@@ -145,6 +145,7 @@ impl World {
             metrics,
             leadership,
             memory: Default::default(),
+            pod_events: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
             foreign: Default::default(),

@@ -81,6 +81,7 @@ impl Work {
             metrics,
             leadership,
             memory: Default::default(),
+            pod_events: Default::default(),
             recent: Default::default(),
             clock: Default::default(),
             foreign: Default::default(),

@@ -142,15 +142,17 @@ fn of_pod(
     }
 }
 
-/// Whether a node has the pod and its container was never made: volumes, sandbox, image.
+/// Whether a node has the pod, and neither its volumes and its sandbox are known to be there nor was its container ever
+/// made: what may be in the way shows in Events alone.
 fn is_waiting(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
-    let scheduled = status.conditions.iter().flatten().any(|c| c.type_ == "PodScheduled" && c.status == "True");
+    let is = |kind: &str| status.conditions.iter().flatten().any(|c| c.type_ == kind && c.status == "True");
+    let (scheduled, prepared) = (is("PodScheduled"), is("PodReadyToStartContainers"));
     let made = status.container_statuses.iter().flatten().any(|container| {
         let state = container.state.as_ref();
         container.restart_count > 0 || state.is_some_and(|s| s.running.is_some() || s.terminated.is_some())
     });
-    scheduled && !made
+    scheduled && !prepared && !made
 }
 
 /// Keeps the shorter of two waits.

@@ -92,7 +92,12 @@ async fn events_are_wanted_of_a_pod_that_waits_too_long() {
         memory.event = Some(Failure::new(Reason::SandboxError, "words"));
     });
     assert_eq!(reason(&told), Some((Reason::SandboxError, vec!["a"])));
-    // One whose container runs has no more to tell.
+    // One that has its volumes and its sandbox has no more to tell, nor one whose container runs.
+    let mut prepared = starting("a");
+    let conditions = &mut prepared.status.as_mut().unwrap().conditions;
+    let condition = json!({"type": "PodReadyToStartContainers", "status": "True"});
+    conditions.get_or_insert_default().push(serde_json::from_value(condition).unwrap());
+    assert_eq!(judged(&[prepared], Some(0), judge::EVENTS_AFTER, |_| {}), Judgement::default());
     let running = with("a", json!({}));
     assert_eq!(judged(&[running], Some(0), Duration::from_secs(60), |_| {}), Judgement::default());
 }

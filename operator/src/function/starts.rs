@@ -12,7 +12,7 @@ use super::{resolve::References, rollout::Rollout, validate::Valid};
 use crate::{
     context::Context,
     failure::{
-        Verdict, events,
+        Verdict,
         judge::{self, Failed, Judgement},
         memory::Remembered,
     },
@@ -155,7 +155,7 @@ fn remember(cx: &Context, valid: &Valid, refs: &References, now: Instant) -> Has
 }
 
 async fn read_events(cx: &Context, valid: &Valid, pod: &str, now: Instant) {
-    let said = events::of_pod(&cx.client, &valid.namespace, pod).await;
+    let said = cx.pod_events.of_pod(&cx.client, &valid.namespace, pod).await;
     if let Err(error) = &said {
         warn!(namespace = valid.namespace, function = valid.name, %error, "Events about a pod could not be read.");
     }

@@ -68,6 +68,26 @@ async fn events_are_read_of_a_pod_that_takes_long_to_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_start_together_share_what_was_read() {
+    let world = World::new();
+    let client = &world.cx.client;
+    let reader = crate::failure::events::Reader::default();
+    world.api.put("events", event("p1", "FailedMount", "secret \"s\" not found", "2026-01-02T03:04:07Z"));
+    world.api.put("events", event("p2", "FailedCreatePodSandBox", "no address", "2026-01-02T03:04:07Z"));
+    world.api.put("events", event("p2", "FailedMount", "of earlier", "2026-01-02T03:04:06Z"));
+    let said = async |pod| reader.of_pod(client, "shop", pod).await.unwrap().map(|failure| failure.reason);
+    assert_eq!(said("p1").await, Some(Reason::VolumeMountError));
+    assert_eq!(said("p2").await, Some(Reason::SandboxError));
+    assert_eq!(said("p3").await, None);
+    assert_eq!(world.api.news(), ["list events"]);
+    world.api.put("events", event("p3", "FailedMount", "too", "2026-01-02T03:04:08Z"));
+    advance(Duration::from_millis(500)).await;
+    let at_once = tokio::join!(said("p3"), said("p1"));
+    assert_eq!(at_once, (Some(Reason::VolumeMountError), Some(Reason::VolumeMountError)));
+    assert_eq!(world.api.news(), ["list events"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_no_node_takes_fails_after_a_while() {
     let revision = valid(json!({})).revision;
     let mut lost = pod(&revision, "p1");
