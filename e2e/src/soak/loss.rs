@@ -21,7 +21,7 @@ use crate::{
     audit,
     load::{Pace, Running, Shape},
     logs::Logs,
-    scene::{APP, APP_2},
+    scene::{APP, APP_2, PATIENCE, until},
 };
 
 const RATE: f64 = 300.0;
@@ -40,9 +40,12 @@ const REQUEST: i64 = 60;
 const DRAIN: i64 = REQUEST + names::PRE_STOP_SECONDS;
 /// Idle window of both functions, in seconds.
 const WINDOW: i32 = 6;
+/// More than 60 at once need, and no more than a small node can start: while it is busy with starts every request takes
+/// longer, at a fixed rate more of them are there at once, and so more replicas would be wanted.
+const MOST: i32 = 12;
 
 pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
-    let scaling = json!({"target": 10, "targetUtilizationPercent": 70, "windowSeconds": WINDOW});
+    let scaling = json!({"target": 10, "targetUtilizationPercent": 70, "windowSeconds": WINDOW, "maxReplicas": MOST});
     let timeouts = json!({"requestSeconds": REQUEST});
     stage.function("busy", json!({"scaling": scaling, "timeouts": timeouts})).await?;
     stage.function("napping", json!({"scaling": scaling})).await?;
@@ -51,6 +54,12 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
 
     let streams = stage.load("streams", "busy", Pace::AtOnce(STREAMS), vec![Shape::stream(STREAM_SECONDS)]);
     let streams = streams.start(&stage.journal).await?;
+    // At a fixed rate all that comes during the start would be there at once: a burst, which another scenario has.
+    until("the first replica serves", PATIENCE, async || {
+        let pods = stage.scene.pods("busy").await?;
+        Ok(pods.iter().any(crate::rouse::ready).then_some(()))
+    })
+    .await?;
     let flow = stage.load("flow", "busy", Pace::PerSecond(RATE), shapes(SHORT_MS)).start(&stage.journal).await?;
     let cycles = stage.much(10, 1);
     // The naps end by the clock, a little before the rest.
