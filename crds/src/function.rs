@@ -15,9 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use mount::{EmptyDirMount, Mount, NamedMount};
 pub use pod::{ImagePullPolicy, PodOptions};
 pub use resources::Resources;
-pub use scaling::{
-    CONCURRENCY_TARGET, Idle, Metric, Mode, Queue, REQUESTS_PER_SECOND_TARGET, Readiness, Scaling, Timeouts,
-};
+pub use scaling::{Idle, Metric, Mode, Queue, Readiness, Scaling, Timeouts};
 pub use schedule::Schedule;
 pub use status::FunctionStatus;
 

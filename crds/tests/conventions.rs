@@ -153,23 +153,6 @@ fn the_scale_of_a_function_leads_to_fields_that_are_there() {
     assert_eq!(field("labelSelectorPath")["type"], "string");
 }
 
-/// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (key, value) in patch {
-        match value {
-            Value::Null => drop(target.as_object_mut().unwrap().remove(key)),
-            value => merge(target.as_object_mut().unwrap().entry(key).or_insert(Value::Null), value),
-        }
-    }
-}
-
 /// Reads an object and holds that nothing of what was written is lost: the nearest thing to strict parsing for types
 /// that must tolerate fields of newer versions.
 fn strictly<T: DeserializeOwned + serde::Serialize>(written: &Value, what: &str) {
@@ -214,7 +197,10 @@ fn every_rule_has_fixtures_that_parse() {
             assert_ne!(rule.accepts, rule.refuses, "{}", rule.path);
             for fixture in [rule.accepts, rule.refuses] {
                 let mut manifest: Value = serde_json::from_str(base).unwrap();
-                merge(&mut manifest, &serde_json::from_str(fixture).unwrap_or_else(|e| panic!("{fixture}: {e}")));
+                json_patch::merge(
+                    &mut manifest,
+                    &serde_json::from_str(fixture).unwrap_or_else(|e| panic!("{fixture}: {e}")),
+                );
                 match manifest["kind"].as_str() {
                     Some("Function") => strictly::<Function>(&manifest, fixture),
                     _ => strictly::<Trigger>(&manifest, fixture),

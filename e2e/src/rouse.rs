@@ -1,6 +1,6 @@
 //! Rouse on the node as something to disturb: its own pods counted, replaced, killed and frozen, and put back.
 
-use std::fs;
+use std::{fs, net::SocketAddr};
 
 use ::kube::{
     Api, Client, ResourceExt,
@@ -164,7 +164,15 @@ impl Rouse {
         Ok(())
     }
 
-    /// The same for good: its Deployment is smaller by one from then on, and it is this pod that goes.
+    /// Ends a pod's processes as a crash does. The kubelet starts its container again, in the same pod.
+    ///
+    /// # Errors
+    /// When it has no processes on this machine.
+    pub fn crash(&self, pod: &Pod) -> Result<()> {
+        signal(pod, Signal::SIGKILL)
+    }
+
+    /// As [`Self::kill`], and for good: its Deployment is smaller by one from then on, and it is this pod that goes.
     ///
     /// # Errors
     /// As [`Self::kill`].
@@ -218,6 +226,15 @@ fn signal(pod: &Pod, signal: Signal) -> Result<()> {
     Ok(())
 }
 
+/// Where an activator's pod takes requests.
+///
+/// # Errors
+/// When it has no address.
+pub fn address(activator: &Pod) -> Result<SocketAddr> {
+    let ip = activator.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("no IP")?;
+    Ok(SocketAddr::new(ip.parse()?, names::ACTIVATOR_PORT))
+}
+
 /// Whether Kubernetes takes a pod for ready.
 pub fn ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -225,7 +242,7 @@ pub fn ready(pod: &Pod) -> bool {
 }
 
 /// The processes of a pod but for its sandbox, by the control group that the kubelet put them into.
-fn processes(uid: &str) -> Result<Vec<Pid>> {
+pub(crate) fn processes(uid: &str) -> Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;

@@ -30,6 +30,22 @@ pub trait ReadyPods: Send + Sync {
     fn ready_pods(&self, revision: &str, pod_uids: &[String]) -> Option<usize>;
 }
 
+/// What a process makes once, for its reconcilers and scaling to share.
+pub struct Parts {
+    /// For single requests.
+    pub client: Client,
+    /// What is known of the cluster.
+    pub stores: Stores,
+    /// What new pods are made with.
+    pub settings: Settings,
+    /// For `kubectl describe`.
+    pub events: Events,
+    /// Of the reconcilers.
+    pub metrics: Metrics,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+}
+
 /// What every pass of a reconciler works with.
 pub struct Context {
     /// For single requests.
@@ -70,6 +86,30 @@ pub struct Context {
 }
 
 impl Context {
+    /// Nothing is remembered yet.
+    pub fn new(parts: Parts, verdicts: Verdicts, refusals: Refusals, ready: Arc<dyn ReadyPods>) -> Self {
+        let Parts { client, stores, settings, events, metrics, leadership } = parts;
+        Self {
+            client,
+            stores,
+            settings,
+            verdicts,
+            refusals,
+            ready,
+            events,
+            metrics,
+            leadership,
+            memory: Memory::default(),
+            pod_events: Reader::default(),
+            recent: Written::default(),
+            clock: Clock::default(),
+            foreign: Foreign::default(),
+            lazy: Lazy::default(),
+            backoff: Backoff::default(),
+            futile: Mutex::default(),
+        }
+    }
+
     /// Forgets everything about a Function that is gone.
     pub fn forget(&self, function_uid: &str) {
         self.memory.forget(function_uid);

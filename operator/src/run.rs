@@ -12,13 +12,14 @@ use tracing::{info, warn};
 use crate::{
     args::Args,
     boost,
+    context::Parts,
     events::Events,
     leadership::{self, Leadership},
     metrics::Metrics,
     scaling,
     settings::Settings,
     stores::Stores,
-    work::{Parts, Work},
+    work::Work,
 };
 
 /// For releasing the lease at the end.
@@ -69,18 +70,8 @@ pub async fn until(stop: CancellationToken, args: Args) -> anyhow::Result<()> {
     let (leadership, election) = leadership::start(clients.call.clone(), election, release.clone());
     let (events, write_events) = Events::new(clients.call.clone(), &args.pod_name, leadership.clone(), metrics.clone());
     tasks.spawn(write_events);
-    let work = Work::new(
-        &args,
-        Parts {
-            client: clients.call,
-            settings,
-            stores,
-            events,
-            leadership: leadership.clone(),
-            metrics,
-            scaling_metrics,
-        },
-    );
+    let parts = Parts { client: clients.call, stores, settings, events, metrics, leadership: leadership.clone() };
+    let work = Work::new(&args, parts, scaling_metrics);
     let ended = tokio::select! {
         () = terms(leadership, &work) => Err(anyhow::anyhow!("the election ended")),
         () = stop.cancelled() => Ok(()),

@@ -32,8 +32,10 @@ use tokio::{
 
 use crate::{
     args::Args,
-    context::{Context, ReadyPods},
+    boost::Refusals,
+    context::{Context, Parts, ReadyPods},
     events::Events,
+    failure::Verdicts,
     function::{Error, Pass, reconcile},
     leadership::{Leadership, Term},
     metrics::Metrics,
@@ -134,25 +136,11 @@ impl World {
         let (events, write_events) = Events::new(client.clone(), "operator-0", leadership.clone(), metrics.clone());
         let write_events = Some(write_events.boxed());
         let probes = Arc::new(Probes(Mutex::new(Some(HashMap::new()))));
-        let cx = Arc::new(Context {
-            client,
-            stores,
-            settings: Settings::new(&Args::try_parse_from(["operator"]).unwrap()),
-            verdicts: Default::default(),
-            refusals: Default::default(),
-            ready: Arc::clone(&probes) as Arc<dyn ReadyPods>,
-            events,
-            metrics,
-            leadership,
-            memory: Default::default(),
-            pod_events: Default::default(),
-            recent: Default::default(),
-            clock: Default::default(),
-            foreign: Default::default(),
-            lazy: Default::default(),
-            backoff: Default::default(),
-            futile: Default::default(),
-        });
+        let settings = Settings::new(&Args::try_parse_from(["operator"]).unwrap());
+        let parts = Parts { client, stores, settings, events, metrics, leadership };
+        let (verdicts, refusals) = (Verdicts::default(), Refusals::default());
+        let ready = Arc::clone(&probes) as Arc<dyn ReadyPods>;
+        let cx = Arc::new(Context::new(parts, verdicts, refusals, ready));
         let world = Self {
             api,
             cx,

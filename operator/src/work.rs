@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::Client;
 
 use crate::{
     args::Args,
     boost,
-    context::{Context, ReadyPods},
-    events::Events,
+    context::{Context, Parts, ReadyPods},
     failure::Verdicts,
     function,
-    leadership::{Leadership, Term},
-    metrics::Metrics,
+    leadership::Term,
     scaling,
-    settings::Settings,
-    stores::{Key, Queue, Stores},
+    stores::{Key, Queue},
     trigger,
 };
 
@@ -27,68 +23,31 @@ pub struct Work {
     queues: Vec<Arc<Queue<Key>>>,
 }
 
-/// What a process makes once, for [`Work`] to share.
-pub struct Parts {
-    /// For single requests.
-    pub client: Client,
-    /// What new pods are made with.
-    pub settings: Settings,
-    /// What is known of the cluster.
-    pub stores: Stores,
-    /// For `kubectl describe`.
-    pub events: Events,
-    /// Whether this process may write.
-    pub leadership: Leadership,
-    /// Of the reconcilers.
-    pub metrics: Metrics,
-    /// Of scaling.
-    pub scaling_metrics: scaling::Metrics,
-}
-
 impl Work {
     /// Puts everything together. Nothing runs yet; the stores' changes are noted from now on.
-    pub fn new(args: &Args, parts: Parts) -> Self {
-        let Parts { client, settings, stores, events, leadership, metrics, scaling_metrics } = parts;
+    pub fn new(args: &Args, parts: Parts, scaling_metrics: scaling::Metrics) -> Self {
         let handle = scaling::Handle::default();
         let verdicts = Verdicts::default();
         let refusals = boost::Refusals::default();
         let scaling = Arc::new(scaling::Context {
-            client: client.clone(),
+            client: parts.client.clone(),
             settings: scaling::Settings {
                 namespace: args.pod_namespace.clone(),
                 pod_ip: args.pod_ip,
                 link_port: args.link_port,
                 activator_service_account: args.activator_service_account.clone(),
             },
-            stores: stores.clone(),
+            stores: parts.stores.clone(),
             verdicts: verdicts.clone(),
             refusals: refusals.clone(),
-            events: events.clone(),
-            leadership: leadership.clone(),
+            events: parts.events.clone(),
+            leadership: parts.leadership.clone(),
             handle: handle.clone(),
             metrics: scaling_metrics,
             wall: Box::new(Timestamp::now),
         });
-        let queues = vec![stores.subscribe(), handle.changed()];
-        let cx = Arc::new(Context {
-            client,
-            settings,
-            stores,
-            verdicts,
-            refusals,
-            ready: Arc::new(handle),
-            events,
-            metrics,
-            leadership,
-            memory: Default::default(),
-            pod_events: Default::default(),
-            recent: Default::default(),
-            clock: Default::default(),
-            foreign: Default::default(),
-            lazy: Default::default(),
-            backoff: Default::default(),
-            futile: Default::default(),
-        });
+        let queues = vec![parts.stores.subscribe(), handle.changed()];
+        let cx = Arc::new(Context::new(parts, verdicts, refusals, Arc::new(handle)));
         Self { cx, scaling, queues }
     }
 

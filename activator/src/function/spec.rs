@@ -78,7 +78,7 @@ fn goal(scaling: &Scaling) -> Goal {
         Metric::Concurrency => scale::settings::Metric::Concurrency,
         Metric::RequestsPerSecond => scale::settings::Metric::RequestsPerSecond,
     };
-    Goal::of_wake(metric, Some(scaling.target().into()), 0, scaling.target_utilization_percent.into())
+    Goal::of_wake(metric, scaling.target.map(f64::from), 0, scaling.target_utilization_percent.into())
 }
 
 fn seconds(seconds: i32) -> Duration {

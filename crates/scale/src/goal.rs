@@ -25,13 +25,15 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// In the unit of the metric, for the averages. Concurrency: the smaller of the hard limit, if there is one, and the
-    /// target; the goal is at least 0.01. RequestsPerSecond: the target alone; a hard limit is in another unit.
+    /// In the unit of the metric, for the averages. Concurrency: the target, the hard limit, the smaller of them if there are
+    /// both, the default if there is neither; the goal is at least 0.01. RequestsPerSecond: the target alone; a hard limit is
+    /// in another unit. Source: knative/serving, `pkg/reconciler/autoscaling/resources/target.go`.
     pub fn of(settings: &Settings) -> Self {
         match settings.metric {
             Metric::Concurrency => {
-                let target = positive(settings.target).unwrap_or(DEFAULT_CONCURRENCY);
-                let total = limit(settings.hard_limit).map_or(target, |limit| limit.min(target));
+                let (target, limit) = (positive(settings.target), limit(settings.hard_limit));
+                let either = target.or(limit).unwrap_or(DEFAULT_CONCURRENCY);
+                let total = limit.map_or(either, |limit| limit.min(either));
                 Self::concurrent(total, settings.utilization_percent)
             }
             Metric::RequestsPerSecond => {

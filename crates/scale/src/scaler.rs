@@ -24,9 +24,9 @@ pub struct Observed<'a> {
     pub ready: Option<i32>,
     /// Replicas that are wanted now, `spec.replicas`, whoever asked for them.
     pub replicas: i32,
-    /// Whether requests are sent to this revision.
+    /// Whether requests are sent to this revision: Knative's `reachability` of a PodAutoscaler.
     pub serving: bool,
-    /// Whether [`Settings::initial`] replicas were ready once.
+    /// Whether [`Settings::initial`] replicas were ready once: Knative's condition `ScaleTargetInitialized`.
     pub reached_initial: bool,
 }
 

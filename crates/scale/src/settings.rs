@@ -41,7 +41,8 @@ pub struct Settings {
     pub target: Option<f64>,
     /// Percent of the target that a replica is meant to have. Default 70.
     pub utilization_percent: f64,
-    /// Most requests that one replica ever handles at once; 0 is no limit. Default 0.
+    /// Most requests that one replica ever handles at once; 0 is no limit. Default 0. Knative's `containerConcurrency`; see
+    /// [`Goal::of`](crate::Goal::of) for its part in the goal.
     pub hard_limit: u32,
     /// The stable window; taken to 6 s – 1 h. Default 60 s.
     pub stable_window: Duration,
@@ -58,15 +59,17 @@ pub struct Settings {
     /// A lower number must have been enough for so long. It holds for zero too: then it begins where the idle window
     /// ends. Default 0.
     pub scale_down_delay: Duration,
-    /// Fewest replicas while there is any load; 0 and 1 say nothing. Default 0.
+    /// Fewest replicas while there is any load; 0 and 1 say nothing. Default 0. Knative's `activation-scale`, applied in
+    /// `pkg/autoscaler/scaling/autoscaler.go`.
     pub activation: i32,
     /// Replicas that always run. Default 0.
     pub min: i32,
     /// Most replicas. It wins over everything else. Default 100.
     pub max: i32,
-    /// Replicas that a new Function holds until so many were ready once; 0 says nothing. Default 0.
+    /// Replicas that a new Function holds until so many were ready once; 0 says nothing. Default 0. Knative's
+    /// `initial-scale`, applied in `pkg/reconciler/autoscaling/kpa/scaler.go`.
     pub initial: i32,
-    /// Default Linear.
+    /// Default Linear. Knative's `metric-aggregation-algorithm`, of `pkg/autoscaler/aggregation`.
     pub averaging: Averaging,
 }
 

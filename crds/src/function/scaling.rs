@@ -67,11 +67,6 @@ impl Default for Scaling {
     }
 }
 
-/// `target` where it is not given, for [`Metric::Concurrency`].
-pub const CONCURRENCY_TARGET: i32 = 100;
-/// `target` where it is not given, for [`Metric::RequestsPerSecond`].
-pub const REQUESTS_PER_SECOND_TARGET: i32 = 200;
-
 impl Scaling {
     /// Replicas that there are to be whatever the load is; `None`: the load decides.
     pub fn fixed(&self) -> Option<i32> {
@@ -85,14 +80,6 @@ impl Scaling {
     /// Replicas beyond which no more are to come.
     pub fn most(&self) -> i32 {
         self.fixed().unwrap_or(self.max_replicas)
-    }
-
-    /// Load that one replica is meant to have, in the unit of `metric`: as given, or its default.
-    pub fn target(&self) -> i32 {
-        self.target.unwrap_or(match self.metric {
-            Metric::Concurrency => CONCURRENCY_TARGET,
-            Metric::RequestsPerSecond => REQUESTS_PER_SECOND_TARGET,
-        })
     }
 }
 
@@ -179,19 +166,6 @@ mod tests {
         let of = |mode| Scaling { mode, replicas: 3, max_replicas: 2, min_replicas: 1, ..Scaling::default() };
         for (mode, fixed, most) in [(Mode::Auto, None, 2), (Mode::Manual, Some(3), 3), (Mode::Paused, Some(0), 0)] {
             assert_eq!((of(mode).fixed(), of(mode).most()), (fixed, most), "{mode:?}");
-        }
-    }
-
-    #[test]
-    fn the_targets_default_depends_on_the_metric() {
-        let of = |metric, target| Scaling { metric, target, ..Scaling::default() };
-        for (scaling, target) in [
-            (of(Metric::Concurrency, None), 100),
-            (of(Metric::Concurrency, Some(7)), 7),
-            (of(Metric::RequestsPerSecond, None), 200),
-            (of(Metric::RequestsPerSecond, Some(7)), 7),
-        ] {
-            assert_eq!(scaling.target(), target, "{scaling:?}");
         }
     }
 }

@@ -30,12 +30,12 @@ use crate::cache::Cache;
 use crate::parts::Tools;
 use crate::steps::Steps;
 use crate::{images, preflight, stored};
-use namespace::Network;
 use plan::Plan;
 use state::Process;
 
 pub use components::Component;
 pub use init::{COMMAND as INIT_COMMAND, Child, Ended, inside as init_inside, outside as init_outside};
+pub(crate) use namespace::Network;
 pub use paths::Paths;
 
 /// A running node.

@@ -1,14 +1,11 @@
 //! The leader dies, and hangs, and comes back with what it believed; an activator is lost for good.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use ::kube::{Api, ResourceExt};
 use anyhow::{Context, Result};
 use crds::names;
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 
 use super::{
@@ -21,6 +18,7 @@ use crate::{
     audit, http, install,
     load::{Load, Pace, Running, Shape},
     record::Record,
+    rouse::address,
     scene::{PATIENCE, until},
 };
 
@@ -219,9 +217,4 @@ async fn activator_lost(stage: &Stage, report: &mut Report) -> Result<()> {
         lost.failed == 0 && lost.requests > 0,
     );
     Ok(())
-}
-
-fn address(activator: &Pod) -> Result<SocketAddr> {
-    let ip = activator.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("no IP")?;
-    Ok(SocketAddr::new(ip.parse()?, names::ACTIVATOR_PORT))
 }

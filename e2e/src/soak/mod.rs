@@ -5,7 +5,6 @@ mod burst;
 mod ending;
 mod leader;
 mod loss;
-mod metrics;
 mod observed;
 pub mod plot;
 pub mod report;

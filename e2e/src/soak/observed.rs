@@ -13,8 +13,8 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
-use super::{metrics, report::Report};
-use crate::{install, load::Clock, record::Record, rouse::Rouse, scene::Scene};
+use super::report::Report;
+use crate::{install, load::Clock, metrics, record::Record, rouse::Rouse, scene::Scene};
 
 /// Everything of a namespace, from its start on.
 #[derive(Debug)]

@@ -14,11 +14,11 @@ use crds::{ConditionType, Function};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use serde_json::{Value, json};
 
-use super::{metrics, report::Report, stage::Stage};
+use super::{report::Report, stage::Stage};
 use crate::{
     audit,
     bench::{idle, stats::Spread},
-    http, install,
+    http, install, metrics,
     record::Record,
     scene::{APP, PATIENCE, holds, until},
 };

@@ -7,6 +7,7 @@ use e2e::{
     audit::{self, Scaling},
     http::{Answer, Connection},
     install,
+    rouse::address,
     scene::{Scene, tell},
 };
 use futures::future::{join_all, try_join_all};
@@ -77,11 +78,7 @@ fn fifty_requests_over_two_activators_are_all_answered() {
         let revision = function(&scene, "two").await?;
         rouse.scale(install::ACTIVATOR, 2).await?;
         let pods = rouse.pods(install::ACTIVATOR).await?;
-        let addresses = pods.iter().map(|pod| {
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).context("no IP")?;
-            Ok(std::net::SocketAddr::new(ip.parse()?, crds::names::ACTIVATOR_PORT))
-        });
-        let addresses = addresses.collect::<Result<Vec<_>>>()?;
+        let addresses = pods.iter().map(address).collect::<Result<Vec<_>>>()?;
         ensure!(addresses.len() == 2, "{addresses:?}");
         let (_, answers) = fifty(&scene, "two", &addresses).await?;
         let cold = answers.iter().filter(|answer| answer.header("rouse-cold-start") == Some("true")).count();

@@ -4,4 +4,5 @@ mod addresses;
 mod burst;
 mod installation;
 mod lifecycle;
+mod link;
 mod operator;

@@ -220,7 +220,7 @@ fn the_operator_may_only_write_objects_of_functions() {
         let service = |name: &str, metadata: Value| {
             let mut whole = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
                 "spec": {"type": "ExternalName", "externalName": "example.com"}});
-            crate::api::merge(&mut whole["metadata"], &metadata);
+            json_patch::merge(&mut whole["metadata"], &metadata);
             whole
         };
         let label = json!({"labels": {"rouse.dev/function": "f"}});

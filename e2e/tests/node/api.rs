@@ -37,28 +37,9 @@ async fn offer(scene: &Scene, manifest: &Value) -> Result<Verdict> {
     Ok(Verdict { taken: head.status.is_success(), said, warnings })
 }
 
-/// RFC 7396.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Some(target) = target.as_object_mut() else { return };
-    for (key, value) in patch {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key).or_insert(Value::Null), value);
-        }
-    }
-}
-
 fn manifest(base: &str, patch: &str) -> Result<Value> {
     let mut manifest = serde_json::from_str(base)?;
-    merge(&mut manifest, &serde_json::from_str(patch).with_context(|| format!("no JSON: {patch}"))?);
+    json_patch::merge(&mut manifest, &serde_json::from_str(patch).with_context(|| format!("no JSON: {patch}"))?);
     Ok(manifest)
 }
 

@@ -22,7 +22,7 @@ fn waiting(uid: &str, reason: &str) -> Pod {
 
 fn with(uid: &str, status: Value) -> Pod {
     let mut pod = fixtures::pod("hello-1", uid);
-    fixtures::merge(&mut pod["status"], &status);
+    json_patch::merge(&mut pod["status"], &status);
     serde_json::from_value(pod).unwrap()
 }
 

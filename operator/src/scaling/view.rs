@@ -221,7 +221,7 @@ fn settings(scaling: &Scaling) -> Settings {
             Metric::Concurrency => scale::settings::Metric::Concurrency,
             Metric::RequestsPerSecond => scale::settings::Metric::RequestsPerSecond,
         },
-        target: Some(f64::from(scaling.target())),
+        target: scaling.target.map(f64::from),
         utilization_percent: f64::from(scaling.target_utilization_percent),
         stable_window: seconds(scaling.window_seconds),
         scale_down_delay: seconds(scaling.scale_down_delay_seconds),

@@ -15,8 +15,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::Service;
 
-use super::fixtures::merge;
-
 /// Objects by plural and name (all in one namespace), answers to give instead, and the log.
 #[derive(Default)]
 pub(crate) struct Api {
@@ -65,7 +63,7 @@ impl Api {
     pub(crate) fn change(&self, plural: &str, name: &str, patch: &Value) {
         let mut state = self.state.lock().unwrap();
         let mut object = state.objects[&(plural.to_owned(), name.to_owned())].clone();
-        merge(&mut object, patch);
+        json_patch::merge(&mut object, patch);
         let object = state.versioned(object);
         state.objects.insert((plural.to_owned(), name.to_owned()), object);
     }
@@ -176,9 +174,9 @@ impl State {
         if !body["spec"]["replicas"].is_null() || !query.contains("fieldManager=rouse-operator") {
             return error(400, "an apply must not name replicas");
         }
-        merge(&mut object, body);
+        json_patch::merge(&mut object, body);
         if let Some(patch) = self.webhooks.get(&key) {
-            merge(&mut object, patch);
+            json_patch::merge(&mut object, patch);
         }
         if self.objects.get(&key) != Some(&object) {
             object = self.versioned(object);

@@ -17,7 +17,7 @@ pub(crate) fn function(spec: Value) -> Value {
         "metadata": {"name": "hello", "namespace": "shop", "uid": UID, "generation": 1, "resourceVersion": "1"},
         "spec": {"image": "registry.example/hello:1"},
     });
-    merge(&mut base["spec"], &spec);
+    json_patch::merge(&mut base["spec"], &spec);
     base
 }
 
@@ -46,19 +46,4 @@ pub(crate) fn pod(revision: &str, uid: &str) -> Value {
 /// The status of a function's container in that state.
 pub(crate) fn container(state: Value) -> Value {
     json!({"name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state})
-}
-
-/// JSON merge patch (RFC 7396), with nulls kept out.
-pub(crate) fn merge(base: &mut Value, patch: &Value) {
-    match (base.as_object_mut(), patch.as_object()) {
-        (Some(base), Some(patch)) => {
-            for (key, value) in patch {
-                match value {
-                    Value::Null => _ = base.remove(key),
-                    value => merge(base.entry(key.clone()).or_insert(Value::Null), value),
-                }
-            }
-        }
-        _ => *base = patch.clone(),
-    }
 }

@@ -11,13 +11,14 @@ use std::{
 use clap::Parser;
 use operator::{
     args::Args,
+    context::Parts,
     events::Events,
     leadership::{Leadership, Term},
     link::publish,
     scaling,
     settings::Settings,
     stores::Stores,
-    work::{Parts, Work},
+    work::Work,
 };
 use tokio::{
     sync::watch,
@@ -72,9 +73,8 @@ async fn live(server: &Arc<Server>, activator: &Arc<Activator>, epoch: u64) {
         events,
         leadership: leadership.clone(),
         metrics,
-        scaling_metrics: scaling::Metrics::default(),
     };
-    let work = Work::new(args, parts);
+    let work = Work::new(args, parts, scaling::Metrics::default());
     let activator = Arc::clone(activator);
     let scale = scaling::hearing(Arc::clone(work.scaling()), term, |board, orders| async move {
         let mut stream = JoinSet::new();

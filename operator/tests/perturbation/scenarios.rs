@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     activator::Activator,
-    server::{Key, Part, Server, kind, merge},
+    server::{Key, Part, Server, kind},
 };
 
 /// What happens, in steps.
@@ -61,7 +61,7 @@ impl World {
     fn function(&self, name: &str, spec: Value) {
         let mut object =
             json!({"metadata": {}, "spec": {"image": "registry.example/hello:1", "scaling": {"windowSeconds": 10}}});
-        merge(&mut object["spec"], &spec);
+        json_patch::merge(&mut object["spec"], &spec);
         self.create("functions", name, object);
     }
 

@@ -22,7 +22,6 @@ use tokio::{sync::watch as channel, time::Instant};
 
 pub(crate) use self::http::client;
 pub(crate) use kind::of as kind;
-pub(crate) use patch::merge;
 pub(crate) use store::{FOREGROUND, Key, Part, Store};
 
 use crate::faults::{Fault, Nth, Trap};

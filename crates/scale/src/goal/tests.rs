@@ -16,7 +16,9 @@ fn of_a_metric() {
         // The smaller of both; 0 is no candidate.
         (Concurrency, Some(10.0), 4, 50.0, 4.0, 2.0),
         (Concurrency, Some(4.0), 10, 50.0, 4.0, 2.0),
-        (Concurrency, None, 250, 100.0, 100.0, 100.0),
+        // A limit alone is the total, below and above the default.
+        (Concurrency, None, 12, 75.0, 12.0, 9.0),
+        (Concurrency, None, 250, 100.0, 250.0, 250.0),
         (Concurrency, Some(0.01), 0, 10.0, 0.01, 0.01),
         // Another unit: neither the limit nor the floor belong here.
         (RequestsPerSecond, None, 1, 70.0, 200.0, 140.0),

@@ -216,7 +216,7 @@ fn what_is_unknown_lowers_nothing_and_what_is_known_may_raise() {
 }
 
 #[test]
-fn bounds_and_the_initial_scale() {
+fn max_wins_over_everything() {
     let mut world = World::new(1, Settings { max: 5, ..Settings::default() });
     world.level = (0, 10_000);
     assert_eq!((world.decide().verdict, world.decide().rule), (Verdict::Raise(5), Rule::Max));
@@ -227,12 +227,26 @@ fn bounds_and_the_initial_scale() {
     assert_eq!(world.decide().verdict, Verdict::Raise(5));
     world.settings.max = -1;
     assert_eq!(world.decide().verdict, Verdict::Zero);
+}
 
-    let mut world = World::new(0, Settings { initial: 3, min: 1, ..Settings::default() });
-    world.reached_initial = false;
-    assert_eq!((world.decide().verdict, world.decide().rule), (Verdict::Raise(3), Rule::Initial));
-    world.reached_initial = true;
-    assert_eq!((world.decide().verdict, world.decide().rule), (Verdict::Raise(1), Rule::Min));
+#[test]
+fn the_initial_scale_is_a_larger_min_until_it_was_reached() {
+    let table = [
+        // initial, min, max, reached → replicas and the rule.
+        (3, 1, 100, false, 3, Rule::Initial),
+        (3, 1, 100, true, 1, Rule::Min),
+        (3, 3, 100, false, 3, Rule::Initial),
+        (1, 3, 100, false, 3, Rule::Min),
+        (9, 0, 5, false, 5, Rule::Max),
+        (9, 0, 5, true, 0, Rule::Idle),
+        (0, 0, 100, false, 0, Rule::Idle),
+    ];
+    for (initial, min, max, reached, replicas, rule) in table {
+        let mut world = World::new(0, Settings { initial, min, max, ..Settings::default() });
+        world.reached_initial = reached;
+        let sizing = world.decide();
+        assert_eq!((sizing.replicas, sizing.rule), (replicas, rule), "{initial} {min} {max} {reached}");
+    }
 }
 
 #[test]

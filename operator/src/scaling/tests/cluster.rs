@@ -240,7 +240,7 @@ impl Api {
                     return Some(error(409, "Conflict"));
                 }
                 self.version += 1;
-                merge(&mut self.lease, body);
+                json_patch::merge(&mut self.lease, body);
                 self.lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
                 self.log.push(format!("lease {}", keys(body)));
                 Some((200, self.lease.clone()))
@@ -314,24 +314,6 @@ fn keys(body: &Value) -> String {
     let keys =
         |part: &str| body[part].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>();
     keys("metadata").into_iter().chain(keys("spec")).collect::<Vec<_>>().join(" ")
-}
-
-/// RFC 7386.
-fn merge(object: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *object = patch.clone();
-        return;
-    };
-    if !object.is_object() {
-        *object = json!({});
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            object.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut object[key], value);
-        }
-    }
 }
 
 /// A Deployment of the Function `f`.

@@ -44,6 +44,20 @@ fn function(serving: &str) -> Value {
     })
 }
 
+#[test]
+fn the_goal_is_that_of_the_spec_with_the_defaults_that_its_description_tells() {
+    let table = [
+        (json!({}), 100.0, 70.0),
+        (json!({"target": 8, "targetUtilizationPercent": 50}), 8.0, 4.0),
+        (json!({"metric": "RequestsPerSecond"}), 200.0, 140.0),
+        (json!({"metric": "RequestsPerSecond", "target": 8, "targetUtilizationPercent": 100}), 8.0, 8.0),
+    ];
+    for (scaling, total, each) in table {
+        let goal = scale::Goal::of(&settings(&serde_json::from_value(scaling.clone()).unwrap()));
+        assert_eq!((goal.total, goal.goal), (total, each), "{scaling}");
+    }
+}
+
 fn key() -> Key {
     ObjectRef::new("f").within("shop")
 }
@@ -84,8 +98,7 @@ fn a_function_is_read_with_its_own_revisions_and_pods_only() {
     cluster.pod(pod("c", "f-old", "Succeeded", false));
     cluster.pod(pod("d", &candidate(), "Pending", false));
     let view = View::read(&cluster.stores, &key(), |_, _| None, |_| false, |_| 0).unwrap();
-    let settings =
-        Settings { target: Some(100.0), stable_window: Duration::from_secs(10), min: 1, ..Settings::default() };
+    let settings = Settings { stable_window: Duration::from_secs(10), min: 1, ..Settings::default() };
     assert_eq!((view.fixed, view.floor(), view.settings), (None, 1, settings));
     let roles: HashSet<_> = view.revisions.iter().map(|r| (r.name.clone(), format!("{:?}", r.role))).collect();
     let expected = [("f-old".to_owned(), "Serving"), (candidate(), "Candidate"), ("f-older".to_owned(), "Retired")];

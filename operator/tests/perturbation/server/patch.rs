@@ -1,26 +1,8 @@
-//! Merge patches (RFC 7386) and JSON patches (RFC 6902), as far as they are sent.
+//! JSON patches (RFC 6902), as far as they are sent.
 
 use serde_json::Value;
 
 use super::store::Refusal;
-
-/// Merges a patch into an object.
-pub(crate) fn merge(object: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *object = patch.clone();
-        return;
-    };
-    if !object.is_object() {
-        *object = Value::Object(Default::default());
-    }
-    for (key, value) in patch {
-        if value.is_null() {
-            object.as_object_mut().unwrap().remove(key);
-        } else {
-            merge(&mut object[key], value);
-        }
-    }
-}
 
 /// Carries out the operations of a JSON patch; a test that fails refuses all of them.
 pub(super) fn operations(object: &mut Value, patch: &Value) -> Result<(), Refusal> {

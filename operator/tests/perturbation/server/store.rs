@@ -226,7 +226,7 @@ impl Store {
                     "the object has been modified; please apply your changes to the latest version",
                 ));
             }
-            patch::merge(object, body);
+            json_patch::merge(object, body);
             Ok(())
         })
     }

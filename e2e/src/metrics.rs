@@ -13,10 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One sample.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Metric {
-    pub(super) name: String,
+pub struct Metric {
+    /// Without its labels; a counter's ends in `_total`.
+    pub name: String,
     labels: Vec<(String, String)>,
-    pub(super) value: f64,
+    /// When it was read.
+    pub value: f64,
 }
 
 impl Metric {
@@ -25,13 +27,13 @@ impl Metric {
     }
 
     /// Whether it says how many requests there are now, of a namespace or of all.
-    pub(super) fn is_level_of(&self, namespace: &str) -> bool {
+    pub fn is_level_of(&self, namespace: &str) -> bool {
         let level = ["held_requests", "present_requests", "in_flight_requests"];
         level.iter().any(|end| self.name.ends_with(end)) && self.label("namespace").is_none_or(|of| of == namespace)
     }
 
     /// Its name, and the function that it is of.
-    pub(super) fn short(&self) -> String {
+    pub fn short(&self) -> String {
         match self.label("function") {
             Some(function) => format!("{} {function}", self.name),
             None => self.name.clone(),
@@ -40,7 +42,10 @@ impl Metric {
 }
 
 /// What a pod says now.
-pub(super) async fn of(pod: &Pod) -> Result<Vec<Metric>> {
+///
+/// # Errors
+/// When it has no address, or does not answer within two seconds.
+pub async fn of(pod: &Pod) -> Result<Vec<Metric>> {
     let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("no IP")?;
     let address = SocketAddr::new(ip.parse()?, names::ADMIN_PORT);
     let answer = http::get(address, ip, "/metrics", PATIENCE).await?;
@@ -48,7 +53,7 @@ pub(super) async fn of(pod: &Pod) -> Result<Vec<Metric>> {
 }
 
 /// The sum over all samples of a name.
-pub(super) fn sum(metrics: &[Metric], name: &str) -> f64 {
+pub fn sum(metrics: &[Metric], name: &str) -> f64 {
     metrics.iter().filter(|metric| metric.name == name).map(|metric| metric.value).sum()
 }
 
