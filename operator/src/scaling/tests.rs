@@ -317,6 +317,7 @@ async fn a_failed_start_is_lowered_with_nobody_heard_and_told_to_the_activators(
         pod_uids: vec!["p".to_owned()],
         failure: Failure::new(Reason::VolumeMountError, "the ConfigMap is missing"),
         from_events: true,
+        of_boost: false,
     };
     world.cx.verdicts.replace("uf", vec![verdict]);
     assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);

@@ -56,6 +56,7 @@ fn verdict(revision: &str, pods: &[&str]) -> Verdict {
         pod_uids: pods.iter().map(|pod| (*pod).to_owned()).collect(),
         failure: Failure::new(Reason::CrashLoop, "it crashes"),
         from_events: false,
+        of_boost: false,
     }
 }
 
