@@ -372,7 +372,7 @@ impl Drains {
         let renew = self.renew || self.unheeded.is_some_and(|since| now >= since + ANEW);
         if renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
             // Who did not keep it to its end may have sent requests to its pods.
-            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
+            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_, _| true)) {
                 self.targets.values_mut().for_each(|target| target.since = None);
             }
             self.order = Some(Order { id: ids.next(), pods });
@@ -383,7 +383,7 @@ impl Drains {
 
     /// Notes since when everybody keeps the order. Who is not heard may be sending requests to its pods.
     fn heed(&mut self, acks: &Acks, now: Instant) {
-        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_| true));
+        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_, _| true));
         let unheard = acks.given.iter().any(Option::is_none);
         for target in self.targets.values_mut() {
             if unheard {

@@ -32,6 +32,10 @@ use super::{
     waiting::{Call, Waiting},
     write::{self, Cost, Way},
 };
+use crate::{
+    link::{Board, roster::Roster},
+    stores::Key,
+};
 use crate::{link::Board, stores::Key};
 
 /// Reads and writes at once; more wait for the next look.
@@ -229,17 +233,22 @@ impl Scaler {
         let busy = roster.busy(pods.map(String::as_str));
         let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
         let ready = roster.ready(serving.map(String::as_str), now());
-        let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
         let boosted = view.revisions.iter().flat_map(|revision| &revision.boosted);
         let probed = boosted.filter(|pod| roster.any_ready([pod.as_str()])).cloned().collect();
         Word {
-            seen,
+            seen: roster.seen(&view.uid, now()),
             said: roster.said(&view.uid, now()),
             ready: i32::try_from(ready).unwrap_or(i32::MAX),
-            acks: Acks { epoch: self.epoch, given },
+            acks: self.acks(&view.key, &view.uid, &roster),
             busy,
             probed,
         }
+    fn acks(&self, key: &Key, uid: &str, roster: &Roster) -> Acks {
+        let order = self.functions.get(key).and_then(|tended| tended.state.order());
+        let pods = order.into_iter().flat_map(|order| &order.pods);
+        Acks { epoch: self.epoch, given: roster.acks(uid, now()), empty: roster.empty(pods, now()) }
+    }
+
     }
 
     /// It is gone: its order with it.
@@ -339,7 +348,7 @@ impl Scaler {
         let Answer { key, uid, revision, what } = answer;
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
-        let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
+        let acks = self.acks(&key, &uid, &self.board.roster());
         let mut refusal = None;
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),

@@ -131,10 +131,13 @@ impl Target {
         }
         let Some(order) = order.filter(|order| self.pods.is_subset(&order.pods)) else { return false };
         let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
-        let empty = |ack: &Ack| match self.want.why {
+        let empty = |ack: &Ack, empty: &BTreeSet<String>| match self.want.why {
             Why::Idle => ack.in_flight == 0 && ack.held == 0,
-            // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for.
-            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => ack.in_flight == 0 || waited,
+            // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for, nor who is
+            // at pods of another revision that are on their way, too.
+            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => {
+                ack.in_flight == 0 || waited || self.pods.is_subset(empty)
+            }
         };
         acks.all(order, now, empty)
     }

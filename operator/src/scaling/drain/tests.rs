@@ -1,6 +1,7 @@
 mod excess;
 mod interleavings;
 mod model;
+mod revisions;
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let acks = Acks { epoch: EPOCH, given: vec![None, None] };
+        let acks = Acks { epoch: EPOCH, given: vec![None, None], empty: Vec::new() };
         Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks, busy: Busy::default() }
     }
 

@@ -8,7 +8,11 @@ use super::{
 
 impl World {
     pub(super) fn acks(&self) -> Acks {
-        Acks { epoch: EPOCH, given: self.activators.iter().map(|activator| activator.ack).collect() }
+        Acks {
+            epoch: EPOCH,
+            given: self.activators.iter().map(|activator| activator.ack).collect(),
+            empty: self.activators.iter().map(|activator| uids(activator.empty)).collect(),
+        }
     }
 
     fn revision(&self) -> Revision {

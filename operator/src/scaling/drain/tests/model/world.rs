@@ -84,6 +84,8 @@ pub(super) struct Activator {
     pub(super) requests: u64,
     /// What the leader has of it.
     pub(super) ack: Option<Ack>,
+    /// As the leader has it: pods that are drained, with nothing in flight.
+    pub(super) empty: Pods,
 }
 
 impl Activator {
@@ -345,6 +347,9 @@ impl World {
             requests: activator.requests,
             at: self.now,
         });
+        let drained = activator.drained();
+        activator.empty =
+            (0..PODS).filter(|pod| drained & bit(*pod) != 0 && activator.flying[*pod].is_none()).map(bit).sum();
         let busy = activator.held || activator.flying.iter().any(Option::is_some);
         self.goal = self.goal.filter(|goal| goal.why != Why::Idle || !busy);
     }
