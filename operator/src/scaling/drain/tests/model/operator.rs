@@ -2,7 +2,7 @@
 //! it is told.
 
 use super::{
-    world::{Call, NAME, PODS, UIDS, What, World, bits, uids},
+    world::{Call, NAME, PODS, Pods, UIDS, What, World, bits, uids},
     *,
 };
 
@@ -41,6 +41,14 @@ impl World {
                 return Err("a raise that nobody has looked at is undone".to_owned());
             }
             self.carry_out(step, raises, run)?;
+        }
+        self.look(run)
+    }
+
+    /// Costs were not taken.
+    pub(super) fn unmarked(&mut self, pods: Pods, run: &mut Run) -> Result<(), String> {
+        if let Some(step) = self.drains.unmarked(NAME, &uids(pods), self.now) {
+            self.carry_out(step, 0, run)?;
         }
         self.look(run)
     }

@@ -265,13 +265,13 @@ impl World {
             Event::Refuse(index) => {
                 self.left.failures -= 1;
                 let call = self.calls.remove(index);
-                let what = match call.what {
-                    What::Read => What::Found(Err(Outcome::Failed), 0),
-                    What::Write { .. } => What::Wrote(Outcome::Failed),
-                    _ => return Ok(()),
-                };
                 self.look(run)?;
-                self.answered(what, run)?;
+                match call.what {
+                    What::Read => self.answered(What::Found(Err(Outcome::Failed), 0), run)?,
+                    What::Write { .. } => self.answered(What::Wrote(Outcome::Failed), run)?,
+                    What::Mark { set, clear } => self.unmarked(set | clear, run)?,
+                    What::Found(..) | What::Wrote(_) => {}
+                }
             }
             Event::Lose(index) => {
                 self.left.failures -= 1;
