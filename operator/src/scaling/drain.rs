@@ -203,7 +203,8 @@ impl Drains {
         let mut steps = Vec::new();
         let order = self.order.as_ref();
         let target = self.targets.get_mut(&revision.name);
-        let clear = target.as_ref().is_some_and(|target| target.clear(order, acks, now));
+        let hidden = revision.hidden > 0 && target.as_ref().is_some_and(|target| target.want.why.drains());
+        let clear = target.as_ref().is_some_and(|target| target.clear(order, acks, now)) && !hidden;
         let named: BTreeSet<String> = match &target {
             // All go: nobody need be named, and names from earlier do no harm.
             Some(target) if target.want.to == 0 => revision.marked.clone(),
@@ -214,8 +215,9 @@ impl Drains {
         steps.extend(self.marks.step(&revision.pods, &revision.marked, &named, now).map(Step::Mark));
         let Some(target) = target else { return steps };
         let named = named.is_subset(&revision.marked);
-        if !named && matches!(target.phase, Phase::Reading(_)) {
-            // A cost was taken away by a late write from before: the answer is not waited for.
+        if (!named || hidden) && matches!(target.phase, Phase::Reading(_)) {
+            // A cost was taken away by a late write from before, or the picture is older than it was taken for: the answer
+            // is not waited for.
             target.phase = Phase::Draining;
         }
         if target.phase == Phase::Draining && now >= target.not_before && clear && named {

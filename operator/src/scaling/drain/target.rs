@@ -91,8 +91,12 @@ pub(super) struct Target {
 
 impl Target {
     /// `None`: this is not the moment. Only while each of its pods is Ready may some of them go: the ReplicaSet
-    /// controller takes a starting one before it looks at any deletion cost.
+    /// controller takes a starting one before it looks at any deletion cost. And while Kubernetes counts more of its pods
+    /// than are seen, there may be requests at some that nobody would drain.
     pub(super) fn new(want: Want, revision: &Revision, busy: &Busy, now: Instant) -> Option<Self> {
+        if want.why.drains() && revision.hidden > 0 {
+            return None;
+        }
         let pods = if want.to == 0 {
             revision.pods.clone()
         } else {

@@ -29,6 +29,7 @@ fn revision(name: &str, replicas: i32, generation: i64, pods: &[&str]) -> Revisi
         boosted: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
+        hidden: 0,
     }
 }
 

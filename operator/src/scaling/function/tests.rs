@@ -23,6 +23,7 @@ fn revision(name: &str, role: Role, replicas: i32, pods: &[&str]) -> Revision {
         boosted: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
+        hidden: 0,
     }
 }
 

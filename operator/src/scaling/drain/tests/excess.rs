@@ -291,3 +291,23 @@ fn names_that_cannot_be_taken_away_hold_up_nothing() {
     bench.to(&up, Some(EXCESS));
     assert!(!bench.drains.is_empty());
 }
+
+#[test]
+fn while_kubernetes_counts_more_pods_than_are_seen_nobody_goes() {
+    for want in [EXCESS, Want::none(Why::Idle), Want::none(Why::Retired)] {
+        let mut bench = Bench::four();
+        let up = Revision { marked: set(&["c", "d"]), ..four() };
+        let hidden = Revision { hidden: 1, ..up.clone() };
+        bench.to(&hidden, Some(want));
+        assert!(bench.drains.is_empty(), "{want:?}: not begun");
+        bench.to(&up, Some(want));
+        bench.all_ack();
+        assert_eq!(bench.to(&hidden, Some(want)), [], "{want:?}: not read");
+        assert_eq!(bench.to(&up, Some(want)), [Step::Read], "{want:?}");
+        bench.to(&hidden, Some(want));
+        assert_eq!(bench.read("f-1", Ok(current(77, 4, 4))), None, "{want:?}: not written");
+    }
+    // Nobody can be at a pod that never started.
+    let hidden = Revision { hidden: 1, ..four() };
+    assert_eq!(Bench::four().to(&hidden, Some(Want::none(Why::Failed))), [Step::Read]);
+}
