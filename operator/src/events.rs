@@ -1,21 +1,25 @@
 //! Kubernetes Events about Functions and Triggers: what a user reads in `kubectl describe`. Best effort: never waited for, at most 20
-//! a second, and the same thing again only raises the count of the Event that is there. What a term could not tell before
-//! its end is not told after it.
+//! a second, and the same thing again raises the count of the Event that is there and gives it its newest text ([`recorder`]). What
+//! a term could not tell before its end is not told after it.
+
+mod recorder;
+mod told;
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client, Resource,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+use kube::{Client, Resource};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
 };
-use tokio::{sync::mpsc, time};
 use tracing::debug;
 
 use crate::{
     leadership::Leadership,
     metrics::{ApiWrite, Metrics},
 };
+use recorder::Recorder;
 
 /// Events that may wait; more are thrown away and counted.
 const WAITING: usize = 256;
@@ -44,7 +48,7 @@ pub struct Note {
 /// Where to put [`Note`]s. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    sender: mpsc::Sender<(ObjectReference, Event)>,
+    sender: mpsc::Sender<(ObjectReference, Note)>,
     metrics: Metrics,
 }
 
@@ -57,8 +61,7 @@ impl Events {
         metrics: Metrics,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let reporter = Reporter { controller: "rouse-operator".to_owned(), instance: Some(instance.to_owned()) };
-        let write = write(receiver, Recorder::new(client, reporter), leadership, metrics.clone());
+        let write = write(receiver, Recorder::new(client, instance), leadership, metrics.clone());
         (Self { sender, metrics }, write)
     }
 
@@ -66,24 +69,10 @@ impl Events {
     pub fn publish(&self, object: &impl Resource<DynamicType = ()>, note: Note) {
         // Without the version: the same note about a later state of the object is the same note.
         let about = ObjectReference { resource_version: None, ..object.object_ref(&()) };
-        let secondary = note.revision.map(|revision| ObjectReference {
-            api_version: Some("apps/v1".to_owned()),
-            kind: Some("Deployment".to_owned()),
-            namespace: about.namespace.clone(),
-            name: Some(revision),
-            ..ObjectReference::default()
-        });
-        let bad = note.warning;
-        let event = Event {
-            type_: if bad { EventType::Warning } else { EventType::Normal },
-            reason: note.reason,
-            note: Some(cut(note.text)),
-            action: note.action.to_owned(),
-            secondary,
-        };
         // What is told once, and is bad news, finds a place when busy functions tell of their sizes.
-        let crowded = !bad && self.sender.capacity() <= WAITING / 2;
-        if crowded || self.sender.try_send((about, event)).is_err() {
+        let crowded = !note.warning && self.sender.capacity() <= WAITING / 2;
+        let note = Note { text: cut(note.text), ..note };
+        if crowded || self.sender.try_send((about, note)).is_err() {
             self.metrics.events_dropped.inc();
         }
     }
@@ -99,105 +88,26 @@ fn cut(mut text: String) -> String {
 }
 
 async fn write(
-    mut receiver: mpsc::Receiver<(ObjectReference, Event)>,
-    recorder: Recorder,
+    mut receiver: mpsc::Receiver<(ObjectReference, Note)>,
+    mut recorder: Recorder,
     leadership: Leadership,
     metrics: Metrics,
 ) {
-    while let Some((about, event)) = receiver.recv().await {
+    while let Some((about, note)) = receiver.recv().await {
         if leadership.good_for(DEADLINE).is_none() {
             metrics.events_dropped.inc();
             continue;
         }
-        match time::timeout(DEADLINE, recorder.publish(&event, &about)).await {
-            Ok(Ok(())) => metrics.wrote(ApiWrite::Event),
-            Ok(Err(error)) => debug!(%error, reason = event.reason, "An Event could not be written."),
-            Err(_) => debug!(reason = event.reason, "The API server did not take an Event in time."),
+        match recorder.record(&about, &note, Instant::now()).await {
+            Ok(()) => metrics.wrote(ApiWrite::Event),
+            Err(error) => {
+                metrics.events_dropped.inc();
+                debug!(%error, reason = note.reason, "An Event could not be written.");
+            }
         }
-        time::sleep(PACE).await;
+        sleep(PACE).await;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use crds::Function;
-    use serde_json::json;
-    use tokio::{sync::watch, time::Instant};
-
-    use super::*;
-    use crate::{
-        leadership::Term,
-        testing::{api, fixtures},
-    };
-
-    /// A term that is long enough for a write, or just not.
-    fn term(long: bool) -> Leadership {
-        let least = DEADLINE + Duration::from_secs(1);
-        let valid_until = Instant::now() + if long { least * 10 } else { least - Duration::from_millis(1) };
-        Leadership::fixed(watch::channel(Some(Term { epoch: 1, valid_until })).1)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_written_when_the_term_may_end_before() {
-        let server = Arc::new(api::Api::default());
-        let metrics = Metrics::default();
-        let client = Client::new(api::service(&server), "default");
-        let (events, write) = Events::new(client, "operator-0", term(false), metrics.clone());
-        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
-        let text = "It is over.".to_owned();
-        events.publish(
-            &function,
-            Note { warning: true, reason: "Test".to_owned(), action: "Test", text, revision: None },
-        );
-        drop(events);
-        write.await;
-        assert_eq!(server.log(), Vec::<String>::new());
-        assert_eq!(metrics.events_dropped.get(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_same_again_raises_a_count() {
-        let server = Arc::new(api::Api::default());
-        let client = Client::new(api::service(&server), "default");
-        let (events, write) = Events::new(client, "operator-0", term(true), Metrics::default());
-        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
-        let note = |revision: &str| Note {
-            warning: false,
-            reason: "RevisionSwitched".to_owned(),
-            action: "Switch",
-            text: format!("{revision} serves."),
-            revision: Some(revision.to_owned()),
-        };
-        for revision in ["r1", "r1", "r2"] {
-            events.publish(&function, note(revision));
-        }
-        drop(events);
-        write.await;
-        let verbs: Vec<String> =
-            server.log().iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
-        assert_eq!(verbs, ["create", "merge", "create"]);
-    }
-
-    #[tokio::test]
-    async fn too_many_are_thrown_away_and_counted() {
-        let metrics = Metrics::default();
-        let client = Client::new(api::service(&Arc::default()), "default");
-        let (events, _write) = Events::new(client, "operator-0", term(true), metrics.clone());
-        let function: Function = serde_json::from_value(fixtures::function(json!({}))).unwrap();
-        for n in 0..WAITING + 3 {
-            let text = n.to_string();
-            let note = Note { warning: true, reason: "Test".to_owned(), action: "Test", text, revision: None };
-            events.publish(&function, note);
-        }
-        assert_eq!(metrics.events_dropped.get(), 3);
-    }
-
-    #[test]
-    fn a_long_note_is_cut_at_a_character() {
-        let note = cut("é".repeat(MAX_NOTE));
-        assert!(note.len() <= MAX_NOTE && note.ends_with('…'));
-        assert_eq!(cut("short".to_owned()), "short");
-    }
-}
+mod tests;

@@ -30,12 +30,15 @@ pub struct Verdict {
     pub failure: Failure,
     /// Whether only Events say so: activators cannot see it by themselves.
     pub from_events: bool,
+    /// Whether its pods were refused for the higher CPU limit of their start.
+    pub of_boost: bool,
 }
 
 /// All verdicts that stand. Cheap to clone: clones share one map.
 ///
 /// A verdict on the serving revision stands while its failed pods (or its Deployment's refusal) do; one on a revision
-/// that should take over stands until the Function wants another.
+/// that should take over stands until the Function wants another, or, where its start-up boost was refused, until its
+/// Deployment is without one.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
     map: Arc<RwLock<HashMap<(String, String), Verdict>>>,

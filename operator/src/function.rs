@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use crds::{Function, FunctionStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use runtime::{client::CallError, failure};
+use runtime::client::CallError;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -76,7 +76,7 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
     let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
     starts::publish(cx, &valid, &starts, &rollout, &before.revision);
-    note_refused_boost(cx, &valid, &refs, &starts);
+    note_refused_boost(cx, &valid, &starts);
     let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
     let plan = plan::function(&valid, &cx.settings, boost);
     // Boxed, as children are large and only one pass in many writes any.
@@ -100,9 +100,9 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
 }
 
 /// Pods that are refused for their higher CPU limit at the start are tried without it from the next start on.
-fn note_refused_boost(cx: &Context, valid: &Valid, refs: &resolve::References, starts: &Starts) {
-    let (Some(failed), Some(deployment)) = (&starts.wanted.failed, refs.deployment(&valid.revision)) else { return };
-    if failure::is_of_boost(deployment, &failed.failure) && cx.refusals.note(&valid.uid, &valid.revision) {
+fn note_refused_boost(cx: &Context, valid: &Valid, starts: &Starts) {
+    let refused = starts.wanted.failed.as_ref().is_some_and(|failed| failed.of_boost);
+    if refused && cx.refusals.note(&valid.uid, &valid.revision) {
         let (namespace, revision) = (&valid.namespace, &valid.revision);
         info!(namespace, revision, "Pods are refused with a start-up boost; the next start is tried without.");
     }

@@ -68,7 +68,7 @@ pub struct Metrics {
     passes: Family<PassLabels, Counter>,
     seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
     writes: Family<WriteLabels, Counter>,
-    /// Events about objects that were thrown away: too many waited, or the term ended first.
+    /// Events about objects that were thrown away: too many waited, the term ended first, or the API server did not take them.
     pub events_dropped: Counter,
 }
 
@@ -95,7 +95,7 @@ impl Metrics {
         let dropped = self.events_dropped.clone();
         registry.register(
             "rouse_operator_events_dropped",
-            "Events thrown away: too many waited, or the term ended first",
+            "Events thrown away: too many waited, the term ended first, or the API server did not take them",
             dropped,
         );
         registry.register_collector(Box::new(States { functions: Arc::new(functions) }));

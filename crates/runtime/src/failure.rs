@@ -164,6 +164,18 @@ pub fn is_of_boost(deployment: &Deployment, failure: &Failure) -> bool {
     failure.reason == Reason::PodsRefused && boosted(deployment).is_some() && is_of_cpu_limit(&failure.message)
 }
 
+/// Whether a Deployment's pods start with a higher CPU limit than their own.
+pub fn is_boosted(deployment: &Deployment) -> bool {
+    boosted(deployment).is_some()
+}
+
+/// Whether Kubernetes has seen a Deployment as it is now, and says of none of its pods that it is refused.
+pub fn is_accepted(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    let seen = status.is_some_and(|status| status.observed_generation >= deployment.metadata.generation);
+    seen && of_deployment(deployment).is_none()
+}
+
 /// The CPU limit with which pods start, where that is not their own.
 fn boosted(deployment: &Deployment) -> Option<&str> {
     let epoch = deployment.metadata.annotations.as_ref()?.get(labels::TEMPLATE_EPOCH)?;

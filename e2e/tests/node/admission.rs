@@ -11,7 +11,7 @@ use e2e::{
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, Service, ServiceAccount},
+    core::v1::{Event, Pod, Service, ServiceAccount},
 };
 use serde_json::{Value, json};
 
@@ -272,6 +272,53 @@ fn the_operator_may_only_write_objects_of_functions() {
         for (planned, wanted) in [(1000, YES), (1001, Some((403, "The replicas are above the ceiling of 1000")))] {
             let planned_out = serde_json::from_value(deployment("new", "rouse.dev/function", planned))?;
             judge(w, &format!("create at {planned}"), deployments.create(&create, &planned_out).await, wanted);
+        }
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_operator_may_only_write_events_of_its_own() {
+    scene("event-policy", async |scene| {
+        let event = |name: &str, component: &str, api_version: &str| {
+            let about =
+                json!({"apiVersion": api_version, "kind": "Function", "name": "f", "namespace": scene.namespace});
+            json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": scene.namespace},
+                "type": "Normal", "reason": "Test", "message": "The first.", "involvedObject": about, "count": 1,
+                "reportingComponent": component, "reportingInstance": "operator-0", "source": {"component": component}})
+        };
+        let (ours, api) = ("rouse-operator", "rouse.dev/v1alpha1");
+        for (name, component) in [("ours", ours), ("foreign", "kubelet")] {
+            scene.create(event(name, component, api)).await?;
+        }
+        let events: Api<Event> = Api::namespaced(Programs::of(&scene).await?.operator, &scene.namespace);
+        let create = PostParams { dry_run: true, ..PostParams::default() };
+        let not_its_own = |name| match name {
+            "new" => Some((403, "Rouse may write only its own Events: new is not reported by rouse-operator")),
+            _ => Some((403, "Rouse may write only its own Events: foreign is not reported by rouse-operator")),
+        };
+        let mut wrong = Vec::new();
+        for (component, api_version, wanted) in [
+            (ours, api, YES),
+            ("kubelet", api, not_its_own("new")),
+            (ours, "v1", Some((403, "Rouse may write only Events about Functions and Triggers"))),
+        ] {
+            let new = serde_json::from_value(event("new", component, api_version))?;
+            let answer = events.create(&create, &new).await;
+            judge(&mut wrong, &format!("create one by {component} about {api_version}"), answer, wanted);
+        }
+        let text = json!({"message": "The last.", "count": 2});
+        let mine = json!({"message": "The last.", "reportingComponent": ours});
+        for (name, patch, wanted) in [
+            ("ours", &text, YES),
+            ("foreign", &text, not_its_own("foreign")),
+            ("foreign", &mine, not_its_own("foreign")),
+        ] {
+            let answer = events.patch(name, &dry(), &Patch::Merge(patch)).await;
+            let changed = answer.as_ref().map_or(true, |event| event.message.as_deref() == Some("The last."));
+            ensure!(changed, "the message of {name} was not changed");
+            judge(&mut wrong, &format!("{name}: {patch}"), answer, wanted);
         }
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
         Ok(())

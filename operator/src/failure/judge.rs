@@ -46,6 +46,8 @@ pub struct Failed {
     pub pod_uids: Vec<String>,
     /// Whether only Events say so.
     pub from_events: bool,
+    /// Whether pods were refused for the higher CPU limit of their start.
+    pub of_boost: bool,
 }
 
 enum PodStart {
@@ -63,8 +65,11 @@ pub fn revision(view: Revision<'_>, unschedulable: Option<Duration>, now: Instan
         return out;
     }
     if view.pods.is_empty() {
-        let refused = view.deployment.filter(|d| wants_pods(d)).and_then(failure::of_deployment);
-        out.failed = refused.map(|failure| Failed { failure, pod_uids: Vec::new(), from_events: false });
+        out.failed = view.deployment.filter(|d| wants_pods(d)).and_then(|deployment| {
+            let failure = failure::of_deployment(deployment)?;
+            let of_boost = failure::is_of_boost(deployment, &failure);
+            Some(Failed { failure, pod_uids: Vec::new(), from_events: false, of_boost })
+        });
         return out;
     }
     let mut starts = Vec::with_capacity(view.pods.len());
@@ -96,7 +101,7 @@ pub fn revision(view: Revision<'_>, unschedulable: Option<Duration>, now: Instan
         }
     }
     pod_uids.sort();
-    out.failed = found.map(|(failure, from_events)| Failed { failure, pod_uids, from_events });
+    out.failed = found.map(|(failure, from_events)| Failed { failure, pod_uids, from_events, of_boost: false });
     out
 }
 

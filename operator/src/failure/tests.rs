@@ -132,6 +132,7 @@ async fn a_change_of_verdicts_is_told_once() {
         pod_uids: vec!["a".to_owned()],
         failure: Failure::new(Reason::CrashLoop, "words"),
         from_events: false,
+        of_boost: false,
     };
     let changes = verdicts.changed();
     verdicts.replace("f", vec![verdict("r1")]);

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
-use runtime::failure::{Failure, Start, of_pod};
+use runtime::failure::{Failure, Start, is_accepted, is_boosted, of_pod};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -66,9 +66,9 @@ pub async fn look(cx: &Context, valid: &Valid, refs: &References, serving: &str,
     };
     // A new revision that failed has failed until the spec asks for another: its pods are gone long before that.
     let stands = cx.verdicts.of(&valid.uid, &valid.revision).filter(|_| takes_over(valid, serving));
-    if let Some(verdict) = stands.filter(|_| out.wanted.failed.is_none()) {
-        let Verdict { failure, pod_uids, from_events, .. } = verdict;
-        out.wanted.failed = Some(Failed { failure, pod_uids, from_events });
+    if let Some(verdict) = stands.filter(|verdict| out.wanted.failed.is_none() && !has_lost_its_boost(verdict, refs)) {
+        let Verdict { failure, pod_uids, from_events, of_boost, .. } = verdict;
+        out.wanted.failed = Some(Failed { failure, pod_uids, from_events, of_boost });
     }
     out
 }
@@ -76,6 +76,13 @@ pub async fn look(cx: &Context, valid: &Valid, refs: &References, serving: &str,
 /// Whether another revision serves than the one that is wanted.
 fn takes_over(valid: &Valid, serving: &str) -> bool {
     !serving.is_empty() && serving != valid.revision
+}
+
+/// Whether a revision failed for nothing but its start-up boost, and would start without one now: it is tried again. Once,
+/// since the next refusal is of something else.
+fn has_lost_its_boost(verdict: &Verdict, refs: &References) -> bool {
+    let deployment = refs.deployment(&verdict.revision);
+    verdict.of_boost && deployment.is_some_and(|deployment| !is_boosted(deployment) && is_accepted(deployment))
 }
 
 /// Makes what this pass found the verdicts on the Function.
@@ -87,12 +94,18 @@ pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, 
         pod_uids: failed.pod_uids,
         failure: failed.failure,
         from_events: failed.from_events,
+        of_boost: failed.of_boost,
     };
     let mut standing = Vec::new();
     if takes_over(valid, serving) {
         standing.extend(starts.serving.failed.clone().map(|failed| verdict(serving, failed)));
     }
-    let timed_out = |failure: &Failure| Failed { failure: failure.clone(), pod_uids: Vec::new(), from_events: false };
+    let timed_out = |failure: &Failure| Failed {
+        failure: failure.clone(),
+        pod_uids: Vec::new(),
+        from_events: false,
+        of_boost: false,
+    };
     let wanted = match rollout {
         Rollout::Failed(failure) => Some(starts.wanted.failed.clone().unwrap_or_else(|| timed_out(failure))),
         // What kept it from starting beside the old one is over with that.

@@ -104,6 +104,18 @@ impl Roster {
         self.members(now).into_iter().map(|one| one.filter(heard)?.ack(function).copied()).collect()
     }
 
+    /// For each activator, in the order of [`Self::acks`]: those of these pods that it drains and where nothing of it is in
+    /// flight. Nothing will be, as long as its acknowledgement of an order with them holds.
+    pub fn empty<'a>(&self, pods: impl IntoIterator<Item = &'a String>, now: Instant) -> Vec<BTreeSet<String>> {
+        let pods: Vec<&String> = pods.into_iter().collect();
+        let of = |one: &Activator| -> BTreeSet<String> {
+            let empty = |pod: &&&String| one.pod(pod).is_some_and(|pod| pod.drained && pod.in_flight == 0);
+            pods.iter().filter(empty).map(|pod| (*pod).clone()).collect()
+        };
+        let heard = |one: &&Activator| one.is_heard(now);
+        self.members(now).into_iter().map(|one| one.filter(heard).map(of).unwrap_or_default()).collect()
+    }
+
     /// How many of these pods of a revision every activator has probed ready. `None`: not everybody is heard, or there
     /// is nobody.
     pub fn ready_pods(&self, revision: &str, pods: &[String], now: Instant) -> Option<usize> {

@@ -30,10 +30,12 @@ use super::{
 use crate::link::activator::Ack;
 
 mod marks;
+mod rests;
 mod target;
 
 pub use marks::Marking;
 use marks::Marks;
+use rests::Rests;
 use target::{Phase, Target};
 pub use target::{Want, Why};
 
@@ -41,10 +43,6 @@ pub use target::{Want, Why};
 const TRIES: u32 = 5;
 /// Pause after a conflict or a failed try, doubled with each.
 const RETRY: Duration = Duration::from_millis(100);
-/// How long the pods are given back after [`TRIES`] failures in a row, doubled with each round up to [`REST_MOST`].
-const REST: Duration = Duration::from_secs(5);
-const REST_MOST: Duration = Duration::from_secs(300);
-
 /// An order that not everybody keeps for so long is given anew: an activator that took its pods back keeps to no order that
 /// it has had before.
 const ANEW: Duration = Duration::from_secs(5);
@@ -70,7 +68,7 @@ pub enum Step {
         /// The condition of the write.
         version: String,
     },
-    /// Write the deletion costs of these pods.
+    /// Write the deletion costs of these pods; call [`Drains::unmarked`] with those that are not as asked then.
     Mark(Marking),
     /// Nothing more: this is how it ended.
     Ended(Why, End),
@@ -92,6 +90,8 @@ pub enum End {
     Gone,
     /// The API server did not take the write; the pods are given back, and it is tried again later.
     Refused,
+    /// The pods that were to go could not be named to Kubernetes; they are given back, and it is tried again later.
+    Unnamed,
 }
 
 /// The Deployment as the API server has it.
@@ -120,20 +120,13 @@ pub enum Outcome {
     NotNow,
 }
 
-/// Pods are given back after failures.
-#[derive(Clone, Copy, Debug)]
-struct Rest {
-    until: Instant,
-    rounds: u32,
-}
-
 /// The revisions of one Function that are on their way down.
 #[derive(Clone, Debug, Default)]
 pub struct Drains {
     targets: BTreeMap<String, Target>,
     marks: Marks,
     order: Option<Order>,
-    rests: BTreeMap<String, Rest>,
+    rests: Rests,
     /// The order is to be acknowledged anew.
     renew: bool,
     /// Since when not everybody keeps the order, while something waits for that.
@@ -190,7 +183,7 @@ impl Drains {
             }
             there
         });
-        self.rests.retain(|name, _| goals.iter().any(|goal| goal.revision.name == *name));
+        self.rests.0.retain(|name, _| goals.iter().any(|goal| goal.revision.name == *name));
         for goal in goals {
             if let Some(ended) = self.follow(goal, busy, now) {
                 steps.push((goal.revision.name.clone(), ended));
@@ -210,7 +203,8 @@ impl Drains {
         let mut steps = Vec::new();
         let order = self.order.as_ref();
         let target = self.targets.get_mut(&revision.name);
-        let clear = target.as_ref().is_some_and(|target| target.clear(order, acks, now));
+        let hidden = revision.hidden > 0 && target.as_ref().is_some_and(|target| target.want.why.drains());
+        let clear = target.as_ref().is_some_and(|target| target.clear(order, acks, now)) && !hidden;
         let named: BTreeSet<String> = match &target {
             // All go: nobody need be named, and names from earlier do no harm.
             Some(target) if target.want.to == 0 => revision.marked.clone(),
@@ -221,8 +215,9 @@ impl Drains {
         steps.extend(self.marks.step(&revision.pods, &revision.marked, &named, now).map(Step::Mark));
         let Some(target) = target else { return steps };
         let named = named.is_subset(&revision.marked);
-        if !named && matches!(target.phase, Phase::Reading(_)) {
-            // A cost was taken away by a late write from before: the answer is not waited for.
+        if (!named || hidden) && matches!(target.phase, Phase::Reading(_)) {
+            // A cost was taken away by a late write from before, or the picture is older than it was taken for: the answer
+            // is not waited for.
             target.phase = Phase::Draining;
         }
         if target.phase == Phase::Draining && now >= target.not_before && clear && named {
@@ -273,7 +268,7 @@ impl Drains {
         let Phase::Writing(generation) = target.phase else { return None };
         if outcome == Outcome::Done {
             target.phase = Phase::Lowered(generation + 1);
-            self.rests.remove(revision);
+            self.rests.over(revision);
             return None;
         }
         target.phase = Phase::Draining;
@@ -301,22 +296,39 @@ impl Drains {
                 if target.tries < TRIES {
                     return None;
                 }
-                let why = target.want.why;
-                let rounds = self.rests.get(revision).map_or(0, |rest| rest.rounds);
-                let pause = (REST * 2_u32.saturating_pow(rounds.min(10))).min(REST_MOST);
-                self.rests.insert(revision.to_owned(), Rest { until: now + pause, rounds: rounds + 1 });
-                self.targets.remove(revision);
-                Some(Step::Ended(why, End::Refused))
+                self.rest(revision, End::Refused, now)
             }
         }
+    }
+
+    /// Costs of these pods, which [`Step::Mark`] asked for, are not as asked. Who is not named after [`TRIES`] is given back.
+    pub fn unmarked(&mut self, revision: &str, pods: &BTreeSet<String>, now: Instant) -> Option<Step> {
+        pods.iter().for_each(|pod| self.marks.failed(pod, now));
+        let target = self.targets.get_mut(revision)?;
+        if target.want.to == 0 || target.phase != Phase::Draining || pods.is_disjoint(&target.pods) {
+            return None;
+        }
+        target.tries += 1;
+        if target.tries < TRIES { None } else { self.rest(revision, End::Unnamed, now) }
+    }
+
+    /// A [`Step::Mark`] found no place among the open calls: the next look asks for it again.
+    pub fn mark_postponed(&mut self, marking: &Marking, now: Instant) {
+        self.marks.postponed(marking, now);
+    }
+
+    /// Gives the pods back for a while, which is longer each time.
+    fn rest(&mut self, revision: &str, end: End, now: Instant) -> Option<Step> {
+        self.rests.begin(revision, end, now);
+        self.end(revision, end)
     }
 
     /// Brings one revision's target in line with its goal and with what is seen.
     fn follow(&mut self, goal: &Goal<'_>, busy: &Busy, now: Instant) -> Option<Step> {
         let revision = goal.revision;
         let Some(target) = self.targets.get_mut(&revision.name) else {
-            let rested = self.rests.get(&revision.name).is_none_or(|rest| now >= rest.until);
-            let want = goal.want.filter(|want| revision.replicas > want.to && rested);
+            let rests = |want: &Want| self.rests.concern(&revision.name, *want, now);
+            let want = goal.want.filter(|want| revision.replicas > want.to && !rests(want));
             let target = want.and_then(|want| Target::new(want, revision, busy, now));
             self.targets.extend(target.map(|target| (revision.name.clone(), target)));
             return None;
@@ -372,7 +384,7 @@ impl Drains {
         let renew = self.renew || self.unheeded.is_some_and(|since| now >= since + ANEW);
         if renew || self.order.as_ref().is_none_or(|order| order.pods != pods) {
             // Who did not keep it to its end may have sent requests to its pods.
-            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_| true)) {
+            if self.order.as_ref().is_none_or(|order| !acks.all(order, now, |_, _| true)) {
                 self.targets.values_mut().for_each(|target| target.since = None);
             }
             self.order = Some(Order { id: ids.next(), pods });
@@ -383,7 +395,7 @@ impl Drains {
 
     /// Notes since when everybody keeps the order. Who is not heard may be sending requests to its pods.
     fn heed(&mut self, acks: &Acks, now: Instant) {
-        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_| true));
+        let kept = self.order.as_ref().is_some_and(|order| acks.all(order, now, |_, _| true));
         let unheard = acks.given.iter().any(Option::is_none);
         for target in self.targets.values_mut() {
             if unheard {

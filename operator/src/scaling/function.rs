@@ -63,8 +63,13 @@ pub enum Effect {
         /// The condition of the write.
         version: String,
     },
-    /// Write the deletion costs of pods.
-    Mark(Marking),
+    /// Write the deletion costs of pods, then call [`State::unmarked`].
+    Mark {
+        /// Their revision.
+        revision: String,
+        /// Which.
+        marking: Marking,
+    },
     /// Give a pod its own CPU limit, then call [`State::resized`]; or tell that it does not get it.
     Resize(resize::Step),
     /// A revision's way down is over.
@@ -216,6 +221,18 @@ impl State {
         Some(self.effect(revision.to_owned(), step, now))
     }
 
+    /// Costs of these pods (UIDs), which an [`Effect::Mark`] asked for, are not as asked. Gives an effect if that is given up
+    /// for now.
+    pub fn unmarked(&mut self, revision: &str, pods: &BTreeSet<String>, now: Instant) -> Option<Effect> {
+        let step = self.drains.unmarked(revision, pods, now)?;
+        Some(self.effect(revision.to_owned(), step, now))
+    }
+
+    /// An [`Effect::Mark`] found no place among the open calls: the next look asks for it again.
+    pub fn mark_postponed(&mut self, marking: &Marking, now: Instant) {
+        self.drains.mark_postponed(marking, now);
+    }
+
     /// An [`Effect::Resize`] found no place among the open calls: the next look asks for it again.
     pub fn resize_postponed(&mut self, pod: &str, now: Instant) {
         self.resizes.postponed(pod, now);
@@ -256,7 +273,7 @@ impl State {
         match step {
             Step::Read => Effect::Read { revision },
             Step::Lower { to, version } => Effect::Write { revision, replicas: to, way: Way::Down, version },
-            Step::Mark(marking) => Effect::Mark(marking),
+            Step::Mark(marking) => Effect::Mark { revision, marking },
             Step::Ended(why, end) => {
                 if why == Why::Failed && matches!(end, End::Lowered { .. } | End::Raised) {
                     self.starts.lowered(&revision, now);

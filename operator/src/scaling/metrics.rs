@@ -53,6 +53,7 @@ enum DrainResult {
     Raised,
     Gone,
     Refused,
+    Unnamed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -213,6 +214,7 @@ impl Metrics {
             End::Raised => DrainResult::Raised,
             End::Gone => DrainResult::Gone,
             End::Refused => DrainResult::Refused,
+            End::Unnamed => DrainResult::Unnamed,
         };
         self.drains.get_or_create(&DrainLabels { reason, result }).inc();
     }

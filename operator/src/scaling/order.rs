@@ -17,6 +17,9 @@ pub struct Acks {
     pub epoch: u64,
     /// One for each activator that counts; `None` from who has given none, or is not heard.
     pub given: Vec<Option<Ack>>,
+    /// For each of these, UIDs of the pods to which it sends nothing and where nothing of it is in flight. Told together
+    /// with its acknowledgement, and counted after it.
+    pub empty: Vec<BTreeSet<String>>,
 }
 
 impl Acks {
@@ -25,10 +28,15 @@ impl Acks {
         ack.epoch == self.epoch && ack.order == order.id && now.saturating_duration_since(ack.at) <= FRESH
     }
 
-    /// Whether every activator says, in force of this order, what `says` asks for. Nobody is not everybody.
-    pub fn all(&self, order: &Order, now: Instant, says: impl Fn(&Ack) -> bool) -> bool {
-        let agrees = |ack: &Option<Ack>| ack.is_some_and(|ack| self.in_force(&ack, order, now) && says(&ack));
-        !self.given.is_empty() && self.given.iter().all(agrees)
+    /// Whether every activator says, in force of this order, what `says` asks for, from its acknowledgement and its empty
+    /// pods. Nobody is not everybody.
+    pub fn all(&self, order: &Order, now: Instant, says: impl Fn(&Ack, &BTreeSet<String>) -> bool) -> bool {
+        let none = BTreeSet::new();
+        let empty = self.empty.iter().chain(std::iter::repeat(&none));
+        let agrees = |(ack, empty): (&Option<Ack>, &BTreeSet<String>)| {
+            ack.is_some_and(|ack| self.in_force(&ack, order, now) && says(&ack, empty))
+        };
+        !self.given.is_empty() && self.given.iter().zip(empty).all(agrees)
     }
 
     /// Requests of the function that all activators have ever counted: the same twice means that none came between.

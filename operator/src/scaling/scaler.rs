@@ -1,5 +1,6 @@
 //! The one task that scales: it hears of every change, asks the pure parts, and carries out what they say.
 
+mod marking;
 mod resizing;
 
 use std::{
@@ -8,8 +9,6 @@ use std::{
 };
 
 use crds::function::Schedule;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use link::HEARTBEAT;
 use tokio::{
     task::JoinSet,
@@ -21,7 +20,7 @@ use super::{
     Context,
     calendar::Calendar,
     decision::Because,
-    drain::{Current, End, Marking, Outcome, Why},
+    drain::{Current, End, Outcome, Why},
     function::{Effect, State, Word},
     known::Known,
     ledger::Ledger,
@@ -30,9 +29,12 @@ use super::{
     tell,
     view::View,
     waiting::{Call, Waiting},
-    write::{self, Cost, Way},
+    write::{self, Unmarked, Way},
 };
-use crate::{link::Board, stores::Key};
+use crate::{
+    link::{Board, roster::Roster},
+    stores::Key,
+};
 
 /// Reads and writes at once; more wait for the next look.
 const CALLS: usize = 32;
@@ -48,7 +50,7 @@ struct Answer {
 enum Answered {
     Read(Result<Current, Outcome>),
     Wrote { replicas: i32, way: Way, because: Option<Because>, outcome: Outcome },
-    Marked,
+    Marked(Unmarked),
     Resized { pod: String, outcome: Resized },
 }
 
@@ -229,17 +231,22 @@ impl Scaler {
         let busy = roster.busy(pods.map(String::as_str));
         let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
         let ready = roster.ready(serving.map(String::as_str), now());
-        let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
         let boosted = view.revisions.iter().flat_map(|revision| &revision.boosted);
         let probed = boosted.filter(|pod| roster.any_ready([pod.as_str()])).cloned().collect();
         Word {
-            seen,
+            seen: roster.seen(&view.uid, now()),
             said: roster.said(&view.uid, now()),
             ready: i32::try_from(ready).unwrap_or(i32::MAX),
-            acks: Acks { epoch: self.epoch, given },
+            acks: self.acks(&view.key, &view.uid, &roster),
             busy,
             probed,
         }
+    }
+
+    fn acks(&self, key: &Key, uid: &str, roster: &Roster) -> Acks {
+        let order = self.functions.get(key).and_then(|tended| tended.state.order());
+        let pods = order.into_iter().flat_map(|order| &order.pods);
+        Acks { epoch: self.epoch, given: roster.acks(uid, now()), empty: roster.empty(pods, now()) }
     }
 
     /// It is gone: its order with it.
@@ -259,7 +266,7 @@ impl Scaler {
                 self.write(key, revision, (replicas, Way::Down), version);
             }
             Effect::Read { revision } => self.wait(key, revision, Call::Read),
-            Effect::Mark(marking) => self.mark(key, &marking),
+            Effect::Mark { revision, marking } => self.mark(key, revision, &marking),
             Effect::Resize(step) => self.resize(key, step),
             Effect::Write { revision, replicas, way: Way::Up, version } => {
                 self.wait(key, revision, Call::Raise { replicas, version });
@@ -306,24 +313,6 @@ impl Scaler {
         });
     }
 
-    /// Writes deletion costs. What does not show its effect is asked for again.
-    fn mark(&mut self, key: &Key, marking: &Marking) {
-        if self.calls.len() >= CALLS {
-            return;
-        }
-        let cost = |pod: Arc<Pod>| {
-            let uid = pod.uid()?;
-            let first = marking.set.contains(&uid);
-            (first || marking.clear.contains(&uid)).then(|| Cost { name: pod.name_any(), uid, first })
-        };
-        let pods: Vec<Cost> = self.cx.stores.pods.of(key).into_iter().filter_map(cost).collect();
-        let (leadership, epoch) = (self.cx.leadership.clone(), self.epoch);
-        self.call(key, String::new(), move |client, namespace, _| async move {
-            write::costs(client, &leadership, epoch, &namespace, pods).await;
-            Answered::Marked
-        });
-    }
-
     fn call<F>(&mut self, key: &Key, revision: String, call: impl FnOnce(kube::Client, String, String) -> F)
     where
         F: Future<Output = Answered> + Send + 'static,
@@ -339,11 +328,17 @@ impl Scaler {
         let Answer { key, uid, revision, what } = answer;
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
-        let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
+        let acks = self.acks(&key, &uid, &self.board.roster());
         let mut refusal = None;
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),
-            Answered::Marked => None,
+            Answered::Marked(unmarked) => {
+                let given_back = tended.state.unmarked(&revision, &unmarked.pods, now());
+                if given_back.is_some() {
+                    tell::unnamed(&self.cx, &key, &unmarked.words);
+                }
+                given_back
+            }
             Answered::Resized { pod, outcome } => {
                 self.cx.metrics.resized(&outcome);
                 refusal = tended.state.resized(&pod, outcome, now());
@@ -372,7 +367,7 @@ impl Scaler {
     fn ended(&self, key: &Key, revision: &str, why: Why, end: End) {
         self.cx.metrics.ended(why, end);
         match end {
-            End::Refused => {
+            End::Refused | End::Unnamed => {
                 warn!(function = %key, revision, ?why, "The revision could not be lowered; its pods are given back.")
             }
             _ => info!(function = %key, revision, ?why, ?end, "The way of a revision down is over."),

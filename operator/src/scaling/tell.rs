@@ -1,5 +1,6 @@
 //! What a user reads of scaling in `kubectl describe`.
 
+use crds::labels;
 use tracing::warn;
 
 use super::{Context, decision::Because};
@@ -31,6 +32,16 @@ pub(super) fn blocked(cx: &Context, key: &Key, missing: usize, of: usize) {
         0 => "Pods that should stop are kept: there is no activator.".to_owned(),
         _ => format!("Pods that should stop are kept: {missing} of {of} activators are not heard."),
     };
+    publish(cx, key, Some("ScaleDown"), "ScaleDownBlocked", text, None);
+}
+
+/// Pods that should stop are given back, because they cannot be named to Kubernetes, as `words` say.
+pub(super) fn unnamed(cx: &Context, key: &Key, words: &str) {
+    warn!(function = %key, words, "A scale-down waits: the pods that should stop cannot be named to Kubernetes.");
+    let text = format!(
+        "Pods that should stop serve on, and that is tried again ever more rarely: their annotation {} cannot be written, {words}.",
+        labels::POD_DELETION_COST
+    );
     publish(cx, key, Some("ScaleDown"), "ScaleDownBlocked", text, None);
 }
 

@@ -3,6 +3,7 @@
 
 mod boost;
 pub(crate) mod cluster;
+mod names;
 mod sizes;
 mod term;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 use crds::{Reason, labels};
+use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use link::{ORDER_VALID, v1::Orders};
 use runtime::failure::Failure;
@@ -53,16 +55,17 @@ struct World {
     server: Server,
     term: watch::Sender<Option<Term>>,
     scaler: JoinHandle<()>,
+    write_events: Option<BoxFuture<'static, ()>>,
 }
 
-fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
+/// The context of a process, its term, and the writing of its Events.
+fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>, BoxFuture<'static, ()>) {
     let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
     let client = cluster.client();
     let leadership = Leadership::fixed(terms);
     let (events, write) = Events::new(client.clone(), "operator-0", leadership.clone(), Default::default());
-    drop(write);
     let settings = Settings {
         namespace: "rouse-system".to_owned(),
         pod_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -81,7 +84,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         metrics: Metrics::default(),
         wall: Box::new(move || begin + started.elapsed()),
     };
-    (Arc::new(cx), term)
+    (Arc::new(cx), term, write.boxed())
 }
 
 impl World {
@@ -95,12 +98,17 @@ impl World {
     }
 
     fn with(cluster: Cluster) -> Self {
-        let (cx, term) = context(&cluster);
+        let (cx, term, write_events) = context(&cluster);
         let board = Arc::new(Board::new(cx.metrics.link.clone()));
         let (ledger, orders) = Ledger::new(EPOCH);
         let server = Server::start(&cluster, Arc::clone(&board), orders);
         let scaler = tokio::spawn(Scaler::new(Arc::clone(&cx), EPOCH, board, ledger).run());
-        Self { cluster, cx, server, term, scaler }
+        Self { cluster, cx, server, term, scaler, write_events: Some(write_events) }
+    }
+
+    /// Writes Events from now on. In most tests they only wait.
+    fn write_events(&mut self) {
+        self.write_events.take().map(tokio::spawn);
     }
 
     async fn activator(&self, name: &str) -> Fake {
@@ -317,6 +325,7 @@ async fn a_failed_start_is_lowered_with_nobody_heard_and_told_to_the_activators(
         pod_uids: vec!["p".to_owned()],
         failure: Failure::new(Reason::VolumeMountError, "the ConfigMap is missing"),
         from_events: true,
+        of_boost: false,
     };
     world.cx.verdicts.replace("uf", vec![verdict]);
     assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);

@@ -56,6 +56,8 @@ pub struct Revision {
     pub stuck: BTreeSet<String>,
     /// UIDs of its pods that are being deleted.
     pub leaving: BTreeSet<String>,
+    /// So many more pods than these does Kubernetes count, as the Deployment's status says: the watch of the pods lags.
+    pub hidden: usize,
 }
 
 impl Revision {
@@ -174,6 +176,7 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         boosted: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
+        hidden: 0,
         name,
     };
     for pod in pods.iter().filter(|pod| pod.labels().get(labels::REVISION) == Some(&revision.name)) {
@@ -197,6 +200,9 @@ fn revision_of(function: &Function, deployment: &Deployment, pods: &[std::sync::
         }
         revision.pods.insert(uid);
     }
+    // Kubernetes, too, counts no pod that has ended or is being deleted (`FilterActivePods`).
+    let counted = deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or_default();
+    revision.hidden = usize::try_from(counted).unwrap_or_default().saturating_sub(revision.pods.len());
     Some(revision)
 }
 

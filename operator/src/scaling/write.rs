@@ -1,12 +1,12 @@
 //! Reads Deployments, writes `/scale`, the deletion costs of pods and their CPU limits, each with a deadline and never twice.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crds::{labels, names};
-use futures::StreamExt;
+use futures::{StreamExt, future::ready, stream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
 use runtime::client::{CallError, within};
@@ -77,14 +77,14 @@ pub async fn scale(
     }
 }
 
-/// Gives each pod (UID, name) a deletion cost, or takes it away. What fails is seen missing, and asked for again. Not even
-/// tried unless the lease holds for as long as the writes may take.
-pub async fn costs(client: Client, leadership: &Leadership, epoch: u64, namespace: &str, pods: Vec<Cost>) {
+/// Gives each pod a deletion cost, or takes it away; gives those that are not as asked then. Not even tried unless the lease
+/// holds for as long as the writes may take.
+pub async fn costs(client: Client, leadership: &Leadership, epoch: u64, namespace: &str, pods: Vec<Cost>) -> Unmarked {
     let api: Api<Pod> = Api::namespaced(client, namespace);
     let api = &api;
     let write = |pod: Cost| async move {
         if leadership.good_for(WRITE).is_none_or(|term| term.epoch != epoch) {
-            return;
+            return None;
         }
         let cost = pod.first.then_some(COST);
         // With its UID: another pod of that name is not meant.
@@ -92,12 +92,19 @@ pub async fn costs(client: Client, leadership: &Leadership, epoch: u64, namespac
         let params =
             PatchParams { field_manager: Some(names::AUTOSCALER_MANAGER.to_owned()), ..PatchParams::default() };
         match within(WRITE, api.patch_metadata(&pod.name, &params, &Patch::Merge(patch))).await {
-            Ok(_) => {}
-            Err(error) if matches!(error.status(), Some(404 | 409)) => {}
-            Err(error) => warn!(%error, namespace, pod = pod.name, "A pod's deletion cost could not be written."),
+            Ok(now) if now.annotations().contains_key(labels::POD_DELETION_COST) == pod.first => None,
+            Ok(_) => Some((pod.uid, "somebody undoes it on its way, as an admission webhook may".to_owned())),
+            Err(error) if matches!(error.status(), Some(404 | 409)) => None,
+            Err(error) => {
+                warn!(%error, namespace, pod = pod.name, "A pod's deletion cost could not be written.");
+                Some((pod.uid, error.refusal().map_or_else(|| error.to_string(), str::to_owned)))
+            }
         }
     };
-    futures::stream::iter(pods).for_each_concurrent(COSTS_AT_ONCE, write).await;
+    let failed: Vec<(String, String)> =
+        stream::iter(pods).map(write).buffer_unordered(COSTS_AT_ONCE).filter_map(ready).collect().await;
+    let words = failed.first().map(|(_, words)| words.clone()).unwrap_or_default();
+    Unmarked { pods: failed.into_iter().map(|(pod, _)| pod).collect(), words }
 }
 
 /// Gives a pod (UID) that CPU limit, in place: its container goes on running. Not even tried unless the lease holds for as
@@ -129,6 +136,15 @@ pub async fn cpu_limit(
             }
         },
     }
+}
+
+/// Pods whose deletion costs are not as asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unmarked {
+    /// Their UIDs.
+    pub pods: BTreeSet<String>,
+    /// Why, of one of them.
+    pub words: String,
 }
 
 /// A pod's deletion cost that is to be written.

@@ -133,7 +133,8 @@ impl Api {
             "create" => state.create(key, query, body),
             "apply" => state.apply(key, query, body),
             "patch" => state.patch(key, sub, body),
-            "merge" => (200, body.clone()),
+            "merge" if path.starts_with("/apis/events.k8s.io/") => error(403, "no right in this group"),
+            "merge" => state.merge(key, body),
             "delete" => state.delete(&key, body),
             "list" => {
                 (200, json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": state.list(&key.0, query)}))
@@ -201,6 +202,14 @@ impl State {
             let (parent, field) = pointer.rsplit_once('/').unwrap();
             object.pointer_mut(parent).unwrap()[field.replace("~1", "/")] = operation["value"].clone();
         }
+        let object = self.versioned(object);
+        self.objects.insert(key, object.clone());
+        (200, object)
+    }
+
+    fn merge(&mut self, key: (String, String), body: &Value) -> (u16, Value) {
+        let Some(mut object) = self.objects.get(&key).cloned() else { return error(404, "not found") };
+        merge(&mut object, body);
         let object = self.versioned(object);
         self.objects.insert(key, object.clone());
         (200, object)

@@ -123,7 +123,7 @@ async fn each_change_is_told_once_as_an_event() {
         told.extend(new.iter().cloned());
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         new.iter()
-            .map(|event| (text(&event["type"]), text(&event["reason"]), text(&event["regarding"]["name"])))
+            .map(|event| (text(&event["type"]), text(&event["reason"]), text(&event["involvedObject"]["name"])))
             .collect()
     };
     let is = |kind: &str, reason: &str| vec![(kind.to_owned(), reason.to_owned(), "a".to_owned())];

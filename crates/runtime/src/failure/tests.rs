@@ -122,6 +122,19 @@ fn a_refusal_for_the_boosted_cpu_limit_says_so() {
         assert_eq!(failure.message.contains("a CPU limit of 1000m by the start-up boost"), boost);
         assert!(failure.message.contains("pods \"f\" is forbidden"), "{}", failure.message);
     }
+    assert!(is_boosted(&boosted(of_else)) && !is_boosted(&deployment("1", of_else)));
+}
+
+#[test]
+fn a_deployment_is_accepted_once_kubernetes_has_seen_it_and_refuses_nothing() {
+    let deployment = |observed: Option<i64>, refused: &str| -> Deployment {
+        let refusal = json!({"type": "ReplicaFailure", "status": refused, "reason": "FailedCreate"});
+        let status = observed.map(|observed| json!({"observedGeneration": observed, "conditions": [refusal]}));
+        serde_json::from_value(json!({"metadata": {"generation": 2}, "status": status})).unwrap()
+    };
+    let cases = [(None, "False"), (Some(1), "False"), (Some(2), "True"), (Some(2), "False"), (Some(3), "False")];
+    let accepted = cases.map(|(observed, refused)| is_accepted(&deployment(observed, refused)));
+    assert_eq!(accepted, [false, false, false, true, true]);
 }
 
 #[test]

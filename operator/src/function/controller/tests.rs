@@ -38,6 +38,7 @@ async fn every_function_gets_a_pass_and_another_after_an_error() {
         pod_uids: Vec::new(),
         failure: Failure::new(crds::Reason::CrashLoop, "words"),
         from_events: false,
+        of_boost: false,
     };
     world.cx.verdicts.replace(UID, vec![verdict]);
     world.api.remove("functions", "hello");

@@ -97,3 +97,19 @@ fn acknowledgements_of_who_fell_silent_are_void() {
     assert_eq!(roster.acks("f", now)[0].unwrap().order, 2);
     assert_eq!(roster.acks("f", now + Duration::from_secs(3)), [None]);
 }
+
+#[test]
+fn a_pod_is_empty_where_it_is_drained_with_nothing_in_flight() {
+    let now = Instant::now();
+    let mut roster = Roster::default();
+    let state = |uid: &str, drained: bool, in_flight: u32| PodState { drained, in_flight, ..pod(uid, true) };
+    let pods = vec![state("p", true, 0), state("q", true, 1), state("r", false, 0), state("s", true, 0)];
+    roster.set_counting(counting(&["a", "b", "c"]), now);
+    roster.attach("b", Report { pods, ..hello("b") }, now).unwrap();
+    roster.attach("c", Report { pods: vec![state("q", true, 0)], ..hello("c") }, now).unwrap();
+    let asked = ["p", "q", "r", "unknown"].map(str::to_owned);
+    // In the order of the acknowledgements; of who is not heard nothing is known.
+    assert_eq!(roster.empty(&asked, now), [counting(&[]), counting(&["p"]), counting(&["q"])]);
+    assert_eq!(roster.acks("f", now).len(), 3);
+    assert_eq!(roster.empty(&asked, now + Duration::from_secs(3)), [counting(&[]), counting(&[]), counting(&[])]);
+}

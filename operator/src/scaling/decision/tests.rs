@@ -46,6 +46,7 @@ impl Bench {
             boosted: BTreeSet::new(),
             stuck: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            hidden: 0,
         };
         let key = ObjectRef::new("f").within("shop");
         let view =

@@ -91,8 +91,12 @@ pub(super) struct Target {
 
 impl Target {
     /// `None`: this is not the moment. Only while each of its pods is Ready may some of them go: the ReplicaSet
-    /// controller takes a starting one before it looks at any deletion cost.
+    /// controller takes a starting one before it looks at any deletion cost. And while Kubernetes counts more of its pods
+    /// than are seen, there may be requests at some that nobody would drain.
     pub(super) fn new(want: Want, revision: &Revision, busy: &Busy, now: Instant) -> Option<Self> {
+        if want.why.drains() && revision.hidden > 0 {
+            return None;
+        }
         let pods = if want.to == 0 {
             revision.pods.clone()
         } else {
@@ -131,10 +135,13 @@ impl Target {
         }
         let Some(order) = order.filter(|order| self.pods.is_subset(&order.pods)) else { return false };
         let waited = self.since.is_some_and(|since| now.saturating_duration_since(since) >= self.linger);
-        let empty = |ack: &Ack| match self.want.why {
+        let empty = |ack: &Ack, empty: &BTreeSet<String>| match self.want.why {
             Why::Idle => ack.in_flight == 0 && ack.held == 0,
-            // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for.
-            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => ack.in_flight == 0 || waited,
+            // Who waits is served by other pods, or refused. Who takes longer than is allowed is not waited for, nor who is
+            // at pods of another revision that are on their way, too.
+            Why::Stopped | Why::Retired | Why::Failed | Why::Excess => {
+                ack.in_flight == 0 || waited || self.pods.is_subset(empty)
+            }
         };
         acks.all(order, now, empty)
     }

@@ -1,6 +1,7 @@
 mod excess;
 mod interleavings;
 mod model;
+mod revisions;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ fn revision(name: &str, replicas: i32, generation: i64, pods: &[&str]) -> Revisi
         boosted: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
+        hidden: 0,
     }
 }
 
@@ -42,7 +44,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let acks = Acks { epoch: EPOCH, given: vec![None, None] };
+        let acks = Acks { epoch: EPOCH, given: vec![None, None], empty: Vec::new() };
         Self { drains: Drains::default(), ids: OrderIds::default(), now: Instant::now(), acks, busy: Busy::default() }
     }
 

@@ -23,6 +23,7 @@ fn revision(name: &str, role: Role, replicas: i32, pods: &[&str]) -> Revision {
         boosted: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leaving: BTreeSet::new(),
+        hidden: 0,
     }
 }
 
@@ -57,7 +58,7 @@ impl Bench {
     fn new(quiet: u64) -> Self {
         let now = Instant::now() + Duration::from_secs(100_000);
         let seen = vec![Seen::Quiet(now - Duration::from_secs(quiet)); 2];
-        let acks = Acks { epoch: 1, given: vec![None; 2] };
+        let acks = Acks { epoch: 1, given: vec![None; 2], empty: Vec::new() };
         let word = Word { seen, said: Vec::new(), ready: 0, acks, busy: Busy::default(), probed: BTreeSet::new() };
         Self { state: State::default(), ids: OrderIds::default(), now, word }
     }

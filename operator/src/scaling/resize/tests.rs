@@ -20,6 +20,7 @@ fn revision(name: &str, boosted: &[&str], stuck: &[&str]) -> Revision {
         boosted: set(boosted),
         stuck: set(stuck),
         leaving: BTreeSet::new(),
+        hidden: 0,
     }
 }
 

@@ -58,6 +58,10 @@ pub(crate) struct Api {
     pub(crate) refuse: bool,
     /// The answer to resizes of pods; 200 = they are carried out.
     pub(crate) resize: u16,
+    /// The answer to annotations of pods; 200 = they are taken.
+    pub(crate) annotate: u16,
+    /// A webhook takes them out again.
+    pub(crate) undo: bool,
     version: u64,
 }
 
@@ -97,6 +101,8 @@ impl Cluster {
             hang: false,
             refuse: false,
             resize: 200,
+            annotate: 200,
+            undo: false,
             version: 100,
         };
         Self { stores, writers: Arc::new(Mutex::new(writers)), api: Arc::new(Mutex::new(api)) }
@@ -232,6 +238,26 @@ impl Api {
                     200 => (200, pod(name, "f-1")),
                     code => error(code, "NotNow"),
                 })
+            }
+            (&Method::PATCH, [.., "namespaces", "shop", "pods", name]) => {
+                assert_eq!(body["metadata"]["uid"], json!(name), "another pod of that name is not meant");
+                let cost = &body["metadata"]["annotations"][labels::POD_DELETION_COST];
+                self.log.push(format!("{} {name}", if cost.is_null() { "unmark" } else { "mark" }));
+                let mut answer = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"});
+                merge(&mut answer["metadata"], &pod(name, "f-1")["metadata"]);
+                if !self.undo {
+                    merge(&mut answer["metadata"], &body["metadata"]);
+                }
+                Some(if self.annotate == 200 { (200, answer) } else { error(self.annotate, "NotNow") })
+            }
+            (&Method::POST, [.., "namespaces", "shop", "events"]) => {
+                let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
+                self.log.push(format!("event {}: {}", text("reason"), text("message")));
+                Some((201, body.clone()))
+            }
+            (&Method::PATCH, [.., "namespaces", "shop", "events", name]) => {
+                self.log.push(format!("event again: {}", body["message"].as_str().unwrap_or_default()));
+                Some((200, json!({"metadata": {"name": name}, "involvedObject": {}})))
             }
             (&Method::GET, [.., "leases", names::LEASE]) => Some((200, self.lease.clone())),
             (&Method::PATCH, [.., "leases", names::LEASE]) => {

@@ -16,7 +16,7 @@ use crate::{
 async fn a_term_listens_then_says_where_and_ends_when_it_is_dropped() {
     let cluster = Cluster::new();
     cluster.activator("a");
-    let (cx, term) = context(&cluster);
+    let (cx, term, _events) = context(&cluster);
     let current = term.borrow().unwrap();
     let handle = cx.handle.clone();
     let run = tokio::spawn(scaling::run(cx, current));

@@ -70,6 +70,7 @@ fn verdict(revision: &str, pods: &[&str]) -> Verdict {
         pod_uids: pods.iter().map(|pod| (*pod).to_owned()).collect(),
         failure: Failure::new(Reason::CrashLoop, "it crashes"),
         from_events: false,
+        of_boost: false,
     }
 }
 
@@ -153,4 +154,21 @@ fn schedules_ask_for_more_than_the_least_in_mode_auto_only() {
     assert_eq!(read(json!({"schedules": schedules, "maxReplicas": 2}), 3).0, 2, "never above maxReplicas");
     assert_eq!(read(json!({"schedules": schedules, "mode": "Manual", "replicas": 1}), 3).0, 1);
     assert_eq!(read(json!({"schedules": schedules, "mode": "Paused"}), 3).0, 0);
+}
+
+#[test]
+fn pods_that_kubernetes_counts_and_the_store_does_not_show_are_hidden() {
+    let hidden = |counted: Option<i32>| {
+        let cluster = Cluster::new();
+        cluster.function(function("f-old"));
+        let mut of_two = deployment("f-old", "uf", 2);
+        of_two["status"] = json!({"replicas": counted});
+        cluster.deployment(of_two);
+        cluster.pod(pod("a", "f-old", "Running", false));
+        // Kubernetes counts neither.
+        cluster.pod(pod("b", "f-old", "Running", true));
+        cluster.pod(pod("c", "f-old", "Failed", false));
+        View::read(&cluster.stores, &key(), |_, _| None, |_| false, |_| 0).unwrap().revisions[0].hidden
+    };
+    assert_eq!([None, Some(0), Some(1), Some(2), Some(3)].map(hidden), [0, 0, 0, 1, 2]);
 }

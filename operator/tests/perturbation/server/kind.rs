@@ -32,7 +32,7 @@ const KINDS: &[Kind] = &[
     kind("services", "v1", "Service", true, false),
     kind("serviceaccounts", "v1", "ServiceAccount", false, false),
     kind("leases", "coordination.k8s.io/v1", "Lease", false, false),
-    kind("events", "events.k8s.io/v1", "Event", false, false),
+    kind("events", "v1", "Event", false, false),
 ];
 
 /// The kind with this plural.

@@ -76,8 +76,7 @@ impl Request {
         let namespace =
             if rest.first() == Some(&"namespaces") { rest.drain(..2).nth(1)?.to_owned() } else { String::new() };
         let kind = kind::of(rest.first()?)?;
-        // Events have a second, older group, in which they are only read.
-        if kind.api_version != group && !(kind.plural == "events" && head.method == Method::GET) {
+        if kind.api_version != group {
             return None;
         }
         let part = match rest.get(2) {

@@ -247,3 +247,67 @@ fn names_that_a_former_leader_left_are_taken_away() {
     bench.wait(1000);
     assert_eq!(bench.to(&up, None), [mark(&[], &["a"])]);
 }
+
+#[test]
+fn who_cannot_be_named_is_given_back_for_ever_longer() {
+    let mut bench = Bench::four();
+    let up = four();
+    for pause in [5, 10, 20] {
+        assert_eq!(bench.to(&up, Some(EXCESS)), []);
+        assert_eq!(bench.order().pods, set(&["c", "d"]));
+        for left in (0..TRIES).rev() {
+            bench.all_ack();
+            assert_eq!(bench.to(&up, Some(EXCESS)), [mark(&["c", "d"], &[])], "{left} more");
+            let ended = bench.drains.unmarked("f-1", &set(&["d"]), bench.now);
+            assert_eq!(ended, (left == 0).then_some(Step::Ended(Why::Excess, End::Unnamed)), "{left} more");
+            bench.wait(if left == 0 { 0 } else { 1000 });
+        }
+        assert_eq!(bench.to(&up, Some(EXCESS)), []);
+        assert!(bench.drains.order().is_none(), "given back");
+        bench.wait(pause * 1000 - 1);
+        assert_eq!(bench.to(&up, Some(EXCESS)), []);
+        assert!(bench.drains.is_empty(), "it rests");
+        bench.wait(1);
+    }
+    // Where all go nobody is named.
+    bench.to(&up, Some(EXCESS));
+    bench.drains.rests.begin("f-1", End::Unnamed, bench.now);
+    bench.to(&up, None);
+    bench.to(&up, Some(EXCESS));
+    assert!(bench.drains.is_empty());
+    bench.to(&up, Some(Want::none(Why::Stopped)));
+    assert_eq!(bench.order().pods.len(), 4);
+}
+
+#[test]
+fn names_that_cannot_be_taken_away_hold_up_nothing() {
+    let mut bench = Bench::four();
+    let up = Revision { marked: set(&["a"]), ..four() };
+    for _ in 0..2 * TRIES {
+        assert_eq!(bench.to(&up, None), [mark(&[], &["a"])]);
+        assert_eq!(bench.drains.unmarked("f-1", &set(&["a"]), bench.now), None);
+        bench.wait(60_000);
+    }
+    bench.to(&up, Some(EXCESS));
+    assert!(!bench.drains.is_empty());
+}
+
+#[test]
+fn while_kubernetes_counts_more_pods_than_are_seen_nobody_goes() {
+    for want in [EXCESS, Want::none(Why::Idle), Want::none(Why::Retired)] {
+        let mut bench = Bench::four();
+        let up = Revision { marked: set(&["c", "d"]), ..four() };
+        let hidden = Revision { hidden: 1, ..up.clone() };
+        bench.to(&hidden, Some(want));
+        assert!(bench.drains.is_empty(), "{want:?}: not begun");
+        bench.to(&up, Some(want));
+        bench.all_ack();
+        assert_eq!(bench.to(&hidden, Some(want)), [], "{want:?}: not read");
+        assert_eq!(bench.to(&up, Some(want)), [Step::Read], "{want:?}");
+        bench.to(&hidden, Some(want));
+        assert_eq!(bench.read("f-1", Ok(current(77, 4, 4))), None, "{want:?}: not written");
+    }
+    // Nobody can be at a pod that never started.
+    let hidden = Revision { hidden: 1, ..four() };
+    assert_eq!(Bench::four().to(&hidden, Some(Want::none(Why::Failed))), [Step::Read]);
+}

@@ -6,6 +6,10 @@
 //! controller that sees costs late, others who raise or touch the Deployment, calls that are refused, conflict, are carried
 //! out late or lose their answer, goals that change, and the clock at any time between.
 //!
+//! It has one revision, so that what is in flight on the order's pods is what is in flight on its own, and a store that
+//! says of no pod that it does not show it: that only makes the operator wait. Both have tests of their own, in
+//! `revisions.rs` and `excess.rs`.
+//!
 //! About 195,000 states, in nine worlds that differ in what may happen how often.
 //!
 //! What must hold is in `check.rs`. It rests on this: an activator gives pods back only once the leader knows that it

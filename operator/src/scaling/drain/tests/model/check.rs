@@ -154,7 +154,7 @@ impl World {
             }
             End::Cancelled => counts.cancelled += 1,
             End::Raised => counts.raised += 1,
-            End::Refused => counts.refused += 1,
+            End::Refused | End::Unnamed => counts.refused += 1,
             End::Gone => return err("the Deployment is there"),
         }
         self.given_back();

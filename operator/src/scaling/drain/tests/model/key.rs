@@ -103,9 +103,11 @@ impl World {
             key.push(target.leaving.map_or(0xff, |then| self.since(then)));
             key.extend([self.until(target.not_before), target.tries.min(TRIES).to_le_bytes()[0]]);
         }
-        let again = |pod: &str| self.drains.marks.0.get(pod).map_or(0, |again| self.until(*again));
-        key.extend(UIDS.map(again));
-        for rest in self.drains.rests.values() {
+        for pod in UIDS {
+            let asked = self.drains.marks.0.get(pod);
+            key.extend(asked.map_or([0, 0], |asked| [self.until(asked.again), asked.failures.to_le_bytes()[0]]));
+        }
+        for rest in self.drains.rests.0.values() {
             key.extend([self.until(rest.until), rest.rounds.to_le_bytes()[0]]);
         }
         key.push(u8::from(self.drains.renew));

@@ -2,13 +2,17 @@
 //! it is told.
 
 use super::{
-    world::{Call, NAME, PODS, UIDS, What, World, bits, uids},
+    world::{Call, NAME, PODS, Pods, UIDS, What, World, bits, uids},
     *,
 };
 
 impl World {
     pub(super) fn acks(&self) -> Acks {
-        Acks { epoch: EPOCH, given: self.activators.iter().map(|activator| activator.ack).collect() }
+        Acks {
+            epoch: EPOCH,
+            given: self.activators.iter().map(|activator| activator.ack).collect(),
+            empty: self.activators.iter().map(|activator| uids(activator.empty)).collect(),
+        }
     }
 
     fn revision(&self) -> Revision {
@@ -37,6 +41,14 @@ impl World {
                 return Err("a raise that nobody has looked at is undone".to_owned());
             }
             self.carry_out(step, raises, run)?;
+        }
+        self.look(run)
+    }
+
+    /// Costs were not taken.
+    pub(super) fn unmarked(&mut self, pods: Pods, run: &mut Run) -> Result<(), String> {
+        if let Some(step) = self.drains.unmarked(NAME, &uids(pods), self.now) {
+            self.carry_out(step, 0, run)?;
         }
         self.look(run)
     }

@@ -84,6 +84,8 @@ pub(super) struct Activator {
     pub(super) requests: u64,
     /// What the leader has of it.
     pub(super) ack: Option<Ack>,
+    /// As the leader has it: pods that are drained, with nothing in flight.
+    pub(super) empty: Pods,
 }
 
 impl Activator {
@@ -263,13 +265,13 @@ impl World {
             Event::Refuse(index) => {
                 self.left.failures -= 1;
                 let call = self.calls.remove(index);
-                let what = match call.what {
-                    What::Read => What::Found(Err(Outcome::Failed), 0),
-                    What::Write { .. } => What::Wrote(Outcome::Failed),
-                    _ => return Ok(()),
-                };
                 self.look(run)?;
-                self.answered(what, run)?;
+                match call.what {
+                    What::Read => self.answered(What::Found(Err(Outcome::Failed), 0), run)?,
+                    What::Write { .. } => self.answered(What::Wrote(Outcome::Failed), run)?,
+                    What::Mark { set, clear } => self.unmarked(set | clear, run)?,
+                    What::Found(..) | What::Wrote(_) => {}
+                }
             }
             Event::Lose(index) => {
                 self.left.failures -= 1;
@@ -345,6 +347,9 @@ impl World {
             requests: activator.requests,
             at: self.now,
         });
+        let drained = activator.drained();
+        activator.empty =
+            (0..PODS).filter(|pod| drained & bit(*pod) != 0 && activator.flying[*pod].is_none()).map(bit).sum();
         let busy = activator.held || activator.flying.iter().any(Option::is_some);
         self.goal = self.goal.filter(|goal| goal.why != Why::Idle || !busy);
     }
