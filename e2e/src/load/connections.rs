@@ -90,20 +90,26 @@ impl Connections {
     }
 
     async fn over_http1(&self, request: Request<Body>) -> Result<Whole, Failed> {
-        let idle = lock(&self.idle).pop();
-        let mut sender = match idle {
+        let mut sender = match self.usable().await {
             Some(sender) => sender,
             None => streaming::http1(self.entry).await?,
         };
-        if sender.ready().await.is_err() {
-            return Err(Failed::Unsent(Box::new(request)));
-        }
         let response = sender.try_send_request(request).await.map_err(Failed::from)?;
         let whole = read(response).await?;
         if !sender.is_closed() {
             lock(&self.idle).push(sender);
         }
         Ok(whole)
+    }
+
+    /// The connection that was used last. Those that the other side has closed, for being unused, are dropped on the way.
+    async fn usable(&self) -> Option<http1::SendRequest<Body>> {
+        loop {
+            let mut sender = lock(&self.idle).pop()?;
+            if sender.ready().await.is_ok() {
+                return Some(sender);
+            }
+        }
     }
 
     async fn over_http2(&self, request: Request<Body>, number: usize) -> Result<Whole, Failed> {
