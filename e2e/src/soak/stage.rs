@@ -111,7 +111,9 @@ impl Stage {
             report.figure(format!("{load}: requests"), "requests", counted.requests as f64);
             let whole =
                 self.journal.samples(|sample| sample.load == load && !sample.stream && sample.failure.is_none());
-            report.spread(format!("{load}: from due to whole"), "ms", whole.iter().map(|sample| sample.took_ms()));
+            if !whole.is_empty() {
+                report.spread(format!("{load}: from due to whole"), "ms", whole.iter().map(|sample| sample.took_ms()));
+            }
             report.series(format!("counted {load}"), &counted);
         }
     }
