@@ -152,6 +152,7 @@ fn report(ledger: &mut Ledger, index: &Index) -> Report {
         held: u32::try_from(ack.held).unwrap_or(u32::MAX),
         in_flight: u32::try_from(ack.in_flight).unwrap_or(u32::MAX),
         requests: ack.requests,
+        issued_ms: ack.issued_ms,
     });
     let acknowledgements = acknowledgements.collect();
     ledger.report(clock::now(), &index.functions(), &index.pods(), acknowledgements)

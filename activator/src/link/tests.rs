@@ -114,7 +114,7 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     assert_eq!((hello.pods.len(), hello.pods[0].drained), (1, false));
 
     let drain = Drain { function_uid: "f".into(), order: 3, pod_uids: vec!["a".into()], valid_ms: 5000 };
-    orders.send(Ok(Orders { epoch: 9, drains: vec![drain], failures: vec![] })).await.unwrap();
+    orders.send(Ok(Orders { epoch: 9, drains: vec![drain], issued_ms: 77, ..Orders::default() })).await.unwrap();
     let report = loop {
         let report = next().await;
         if !report.acknowledgements.is_empty() {
@@ -123,6 +123,7 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     };
     let ack = &report.acknowledgements[0];
     assert_eq!((ack.epoch, ack.order, ack.in_flight, ack.function_uid.as_str()), (9, 3, 0, "f"));
+    assert_eq!(ack.issued_ms, 77, "the leader sees how old it can be");
     assert!(report.pods.iter().any(|pod| pod.uid == "a" && pod.drained));
     assert!(beacon.attached());
 

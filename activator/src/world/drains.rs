@@ -8,7 +8,8 @@ use super::{TestPod, World, eventually, world};
 
 fn order(epoch: u64, order: u64, pods: &[&str], valid_ms: u32) -> Orders {
     let pod_uids = pods.iter().map(|uid| (*uid).to_owned()).collect();
-    Orders { epoch, drains: vec![Drain { function_uid: "f-uid".into(), order, pod_uids, valid_ms }], failures: vec![] }
+    let drains = vec![Drain { function_uid: "f-uid".into(), order, pod_uids, valid_ms }];
+    Orders { epoch, drains, ..Orders::default() }
 }
 
 async fn warm(pod: &TestPod) -> World {
@@ -63,7 +64,7 @@ async fn the_leader_releases_within_milliseconds() {
     let began = Instant::now();
     let reply = world.get("/");
     world.until_held(1).await;
-    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![] }, Instant::now());
+    world.index.obey(&Orders { epoch: 1, ..Orders::default() }, Instant::now());
     assert_eq!(reply.await.unwrap().status, 200);
     assert!(began.elapsed().as_millis() < 100);
 }
@@ -99,6 +100,6 @@ async fn what_only_the_leader_sees_is_told_to_callers() {
         reason: "VolumeMountError".into(),
         message: "configmap \"x\" not found".into(),
     };
-    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![failure] }, Instant::now());
+    world.index.obey(&Orders { epoch: 1, failures: vec![failure], ..Orders::default() }, Instant::now());
     assert_eq!(reply.await.unwrap().problem()["reason"], "VolumeMountError");
 }

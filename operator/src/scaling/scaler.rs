@@ -32,7 +32,10 @@ use super::{
     waiting::{Call, Waiting},
     write::{self, Cost, Way},
 };
-use crate::{link::Board, stores::Key};
+use crate::{
+    link::{Board, roster::Roster},
+    stores::Key,
+};
 
 /// Reads and writes at once; more wait for the next look.
 const CALLS: usize = 32;
@@ -112,7 +115,7 @@ impl Scaler {
         loop {
             let heard = self.hear();
             self.look_at(heard);
-            self.ledger.publish();
+            self.ledger.publish(now());
             tokio::select! {
                 biased;
                 // First: however much is told, orders are renewed in time.
@@ -159,7 +162,7 @@ impl Scaler {
         self.count_activators();
         let due = self.calendar.due((self.cx.wall)());
         self.look_at(self.awake.union(&due).cloned().collect::<HashSet<_>>());
-        self.ledger.renew();
+        self.ledger.renew(now());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
         metrics.draining.set(count(self.ledger.ordered().len()));
@@ -229,17 +232,22 @@ impl Scaler {
         let busy = roster.busy(pods.map(String::as_str));
         let serving = view.serving().into_iter().flat_map(|serving| &serving.pods);
         let ready = roster.ready(serving.map(String::as_str), now());
-        let (seen, given) = (roster.seen(&view.uid, now()), roster.acks(&view.uid, now()));
         let boosted = view.revisions.iter().flat_map(|revision| &revision.boosted);
         let probed = boosted.filter(|pod| roster.any_ready([pod.as_str()])).cloned().collect();
         Word {
-            seen,
+            seen: roster.seen(&view.uid, now()),
             said: roster.said(&view.uid, now()),
             ready: i32::try_from(ready).unwrap_or(i32::MAX),
-            acks: Acks { epoch: self.epoch, given },
+            acks: self.acks(&roster, &view.uid),
             busy,
             probed,
         }
+    }
+
+    fn acks(&self, roster: &Roster, uid: &str) -> Acks {
+        let begun = self.ledger.begun();
+        let given = roster.acks(uid, now()).into_iter().map(|ack| Some(ack?.as_of(begun))).collect();
+        Acks { epoch: self.epoch, given }
     }
 
     /// It is gone: its order with it.
@@ -339,7 +347,7 @@ impl Scaler {
         let Answer { key, uid, revision, what } = answer;
         // The answer is judged by what is so now, not by what was when the call was made.
         self.look(&key);
-        let acks = Acks { epoch: self.epoch, given: self.board.roster().acks(&uid, now()) };
+        let acks = self.acks(&self.board.roster(), &uid);
         let mut refusal = None;
         let effect = self.functions.get_mut(&key).filter(|tended| tended.uid == uid).and_then(|tended| match what {
             Answered::Read(current) => tended.state.read(&revision, current, &acks, now()),

@@ -97,7 +97,7 @@ impl World {
     fn with(cluster: Cluster) -> Self {
         let (cx, term) = context(&cluster);
         let board = Arc::new(Board::new(cx.metrics.link.clone()));
-        let (ledger, orders) = Ledger::new(EPOCH);
+        let (ledger, orders) = Ledger::new(EPOCH, Instant::now().into_std());
         let server = Server::start(&cluster, Arc::clone(&board), orders);
         let scaler = tokio::spawn(Scaler::new(Arc::clone(&cx), EPOCH, board, ledger).run());
         Self { cluster, cx, server, term, scaler }
@@ -228,6 +228,18 @@ async fn an_acknowledgement_of_another_epoch_is_worth_nothing() {
     }
     assert!(order > 0, "it was ordered to drain");
     assert_eq!(world.wait(0).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_of_orders_of_long_ago_is_worth_nothing_however_fresh_it_comes() {
+    let world = World::new();
+    let (a, b) = (world.activator("a").await, world.activator("b").await);
+    // It hears nothing any more, and what it says is heard: the order lapses there.
+    b.load(|load| load.stale = true).await;
+    assert_eq!(world.wait(30).await, Vec::<String>::new());
+    assert_eq!(drained(&a.news()), ["p"], "it is acknowledged by both, each second");
+    b.load(|load| load.stale = false).await;
+    assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
 }
 
 #[tokio::test(start_paused = true)]
