@@ -35,7 +35,7 @@ pub struct Ack {
 
 impl Index {
     /// Does as ordered: first the flags, so that counts read afterwards are good for an acknowledgement. Orders of an
-    /// earlier leader are passed over.
+    /// earlier leader are passed over. Whoever calls reports then: nobody is urged to.
     pub fn obey(&self, orders: &Orders, now: Instant) {
         let mut inner = self.lock();
         if orders.epoch < inner.epoch {
@@ -63,8 +63,6 @@ impl Index {
         for (uid, entry) in &mut inner.entries {
             entry.hear(said.get(&**uid).map_or(&[][..], Vec::as_slice));
         }
-        drop(inner);
-        self.beacon.urge();
     }
 
     /// Gives back the pods of orders that were not renewed in time.

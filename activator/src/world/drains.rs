@@ -25,8 +25,9 @@ async fn drained_pods_that_a_request_waits_for_are_reported_and_taken_back() {
     let pod = TestPod::start("a").await;
     let mut world = warm(&pod).await;
     world.beacon.set_attached(true);
-    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    // The pod was news.
     world.beacon.urged().await;
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
     let acks = world.index.acks();
     assert_eq!((acks[0].order, acks[0].held, acks[0].in_flight), (7, 0, 0));
 
