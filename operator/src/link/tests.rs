@@ -1,6 +1,7 @@
 //! The link as a whole: real TLS and real gRPC between a leader and activators, in memory, with the clock stopped.
 
 pub(crate) mod fake;
+mod network;
 
 use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 

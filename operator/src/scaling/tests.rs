@@ -56,9 +56,14 @@ struct World {
 }
 
 fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
-    let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
+    (context_in(cluster, terms), term)
+}
+
+/// The parts of a replica of the operator that leads in these terms.
+pub(crate) fn context_in(cluster: &Cluster, terms: watch::Receiver<Option<Term>>) -> Arc<Context> {
+    let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let client = cluster.client();
     let leadership = Leadership::fixed(terms);
     let (events, write) = Events::new(client.clone(), "operator-0", leadership.clone(), Default::default());
@@ -81,7 +86,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>) {
         metrics: Metrics::default(),
         wall: Box::new(move || begin + started.elapsed()),
     };
-    (Arc::new(cx), term)
+    Arc::new(cx)
 }
 
 impl World {

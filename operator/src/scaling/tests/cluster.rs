@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::stores::{BOOSTED, Grouped, Key, Prune, Stores, Subscribers};
 
@@ -39,6 +41,9 @@ struct Writers {
     pods: Writer<Pod>,
     activators: Writer<Pod>,
 }
+
+/// Gets the name of a Deployment.
+type OnLowering = Box<dyn FnMut(&str) + Send>;
 
 /// What the API server holds, and how it behaves.
 pub(crate) struct Api {
@@ -58,6 +63,12 @@ pub(crate) struct Api {
     pub(crate) refuse: bool,
     /// The answer to resizes of pods; 200 = they are carried out.
     pub(crate) resize: u16,
+    /// How long each request is on its way, and each answer.
+    pub(crate) delay: Duration,
+    /// How much longer a write is on its way.
+    pub(crate) write_delay: Duration,
+    /// Happens at each write that lowers a Deployment, with its name. It must not touch the API server.
+    pub(crate) on_lowering: Option<OnLowering>,
     version: u64,
 }
 
@@ -97,6 +108,9 @@ impl Cluster {
             hang: false,
             refuse: false,
             resize: 200,
+            delay: Duration::ZERO,
+            write_delay: Duration::ZERO,
+            on_lowering: None,
             version: 100,
         };
         Self { stores, writers: Arc::new(Mutex::new(writers)), api: Arc::new(Mutex::new(api)) }
@@ -119,7 +133,13 @@ impl Cluster {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                 let body = serde_json::from_slice(&body).unwrap_or_default();
+                let (delay, write_delay) = {
+                    let api = api.lock().unwrap();
+                    (api.delay, if head.method == Method::PATCH { api.write_delay } else { Duration::ZERO })
+                };
+                late(delay + write_delay).await;
                 let answer = api.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                late(delay).await;
                 let Some((code, answer)) = answer else { return std::future::pending().await };
                 let bytes = Bytes::from(answer.to_string());
                 Ok::<_, Infallible>(Response::builder().status(code).body(Full::new(bytes)).unwrap())
@@ -166,20 +186,41 @@ impl Cluster {
 
     pub(crate) fn remove_pods(&self) {
         for object in self.stores.pods.store().state() {
-            self.stores.pods.note(&object, false);
-            let key = owner(&*object);
-            self.writers.lock().unwrap().pods.apply_watcher_event(&Event::Delete(Pod::clone(&object)));
-            self.stores.subscribers.touched(&key);
+            self.remove(&object);
         }
+    }
+
+    /// One pod is gone.
+    pub(crate) fn remove_pod(&self, uid: &str) {
+        for object in self.stores.pods.store().state() {
+            if object.metadata.uid.as_deref() == Some(uid) {
+                self.remove(&object);
+            }
+        }
+    }
+
+    fn remove(&self, object: &Pod) {
+        self.stores.pods.note(object, false);
+        let key = owner(object);
+        self.writers.lock().unwrap().pods.apply_watcher_event(&Event::Delete(object.clone()));
+        self.stores.subscribers.touched(&key);
+    }
+
+    /// An activator's pod is not Ready any more: its node is lost.
+    pub(crate) fn activator_lost(&self, name: &str) {
+        let object = parse(activator(name, "False"));
+        self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Apply(object));
+    }
+
+    /// It is deleted.
+    pub(crate) fn activator_gone(&self, name: &str) {
+        let object = parse(activator(name, "False"));
+        self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Delete(object));
     }
 
     /// An activator's pod, Ready. Its token is `token-NAME`.
     pub(crate) fn activator(&self, name: &str) {
-        let status = json!({
-            "phase": "Running", "podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": "True"}],
-        });
-        let metadata = json!({"name": name, "namespace": "rouse-system", "uid": format!("uid-{name}")});
-        let object = parse(json!({"metadata": metadata, "status": status}));
+        let object = parse(activator(name, "True"));
         self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Apply(object));
         let extra = json!({
             "authentication.kubernetes.io/pod-name": [name],
@@ -267,6 +308,10 @@ impl Api {
             return Some(error(409, "Conflict"));
         }
         self.log.push(format!("scale {name} to {replicas}"));
+        let lowers = deployment["spec"]["replicas"].as_i64().is_some_and(|before| replicas < before);
+        if let Some(happens) = self.on_lowering.as_mut().filter(|_| lowers) {
+            happens(name);
+        }
         self.scale(name, replicas);
         let metadata = self.deployments[name]["metadata"].clone();
         Some((200, json!({"metadata": metadata, "spec": {"replicas": replicas}})))
@@ -280,6 +325,12 @@ impl Api {
         deployment["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let generation = deployment["metadata"]["generation"].as_i64().unwrap();
         deployment["metadata"]["generation"] = json!(generation + 1);
+    }
+}
+
+async fn late(by: Duration) {
+    if !by.is_zero() {
+        sleep(by).await;
     }
 }
 
@@ -332,6 +383,14 @@ fn merge(object: &mut Value, patch: &Value) {
             merge(&mut object[key], value);
         }
     }
+}
+
+fn activator(name: &str, ready: &str) -> Value {
+    let status = json!({
+        "phase": "Running", "podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": ready}],
+    });
+    let metadata = json!({"name": name, "namespace": "rouse-system", "uid": format!("uid-{name}")});
+    json!({"metadata": metadata, "status": status})
 }
 
 /// A Deployment of the Function `f`.
