@@ -38,7 +38,10 @@ use std::{
 use ::link::{pin::Identity, v1::Orders};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -129,7 +132,7 @@ where
 {
     let board = Arc::new(Board::new(cx.metrics.link.clone()));
     let _shown = cx.handle.show(&board);
-    let (ledger, orders) = Ledger::new(term.epoch);
+    let (ledger, orders) = Ledger::new(term.epoch, Instant::now().into_std());
     let heard = hear(Arc::clone(&board), orders);
     let scale = Scaler::new(Arc::clone(&cx), term.epoch, board, ledger).run();
     tokio::join!(heard, scale);

@@ -29,11 +29,13 @@ pub struct Ack {
     pub in_flight: u64,
     /// Requests so far.
     pub requests: u64,
+    /// When the leader said last that the order holds, by its own clock.
+    pub issued_ms: u64,
 }
 
 impl Index {
     /// Does as ordered: first the flags, so that counts read afterwards are good for an acknowledgement. Orders of an
-    /// earlier leader are passed over.
+    /// earlier leader are passed over. Whoever calls reports then: nobody is urged to.
     pub fn obey(&self, orders: &Orders, now: Instant) {
         let mut inner = self.lock();
         if orders.epoch < inner.epoch {
@@ -52,7 +54,7 @@ impl Index {
         }
         for order in &orders.drains {
             inner.draining.insert(order.function_uid.as_str().into());
-            inner.entry(&order.function_uid).drain(orders.epoch, order, now);
+            inner.entry(&order.function_uid).drain(orders, order, now);
         }
         let mut said: HashMap<&str, Vec<&StartFailure>> = HashMap::new();
         for failure in &orders.failures {
@@ -61,8 +63,6 @@ impl Index {
         for (uid, entry) in &mut inner.entries {
             entry.hear(said.get(&**uid).map_or(&[][..], Vec::as_slice));
         }
-        drop(inner);
-        self.beacon.urge();
     }
 
     /// Gives back the pods of orders that were not renewed in time.
@@ -106,10 +106,12 @@ impl Index {
 }
 
 impl Entry {
-    fn drain(&mut self, epoch: u64, order: &Order, now: Instant) {
+    fn drain(&mut self, orders: &Orders, order: &Order, now: Instant) {
+        let epoch = orders.epoch;
         let void = self.drain.as_ref().is_some_and(|d| d.void && (d.epoch, d.order) == (epoch, order.order));
         self.drain = Some(Drain {
             epoch,
+            issued_ms: orders.issued_ms,
             order: order.order,
             pods: order.pod_uids.iter().map(|uid| uid.as_str().into()).collect(),
             until: now + Duration::from_millis(order.valid_ms.into()),
@@ -145,7 +147,15 @@ impl Entry {
         let in_flight = loads.map(|record| record.pod.slots.read().in_flight).sum();
         let totals = self.function.as_ref().map(|function| function.totals.read(clock::now()));
         let (held, requests) = totals.map_or((0, 0), |totals| (totals.held, totals.requests));
-        Some(Ack { epoch: drain.epoch, function_uid: Arc::clone(uid), order: drain.order, held, in_flight, requests })
+        Some(Ack {
+            epoch: drain.epoch,
+            function_uid: Arc::clone(uid),
+            order: drain.order,
+            held,
+            in_flight,
+            requests,
+            issued_ms: drain.issued_ms,
+        })
     }
 
     /// Takes the leader's word on starts.

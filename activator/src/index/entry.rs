@@ -49,6 +49,8 @@ pub(super) struct DeploymentRecord {
 #[derive(Debug)]
 pub(super) struct Drain {
     pub(super) epoch: u64,
+    /// Of the orders that said so last, by the leader's clock.
+    pub(super) issued_ms: u64,
     pub(super) order: u64,
     pub(super) pods: HashSet<Arc<str>>,
     pub(super) until: Instant,

@@ -54,7 +54,7 @@ fn drains(epoch: u64, order: u64, pods: &[&str]) -> Orders {
     Orders {
         epoch,
         drains: vec![Drain { function_uid: "f".into(), order, pod_uids, valid_ms: 5000 }],
-        failures: vec![],
+        ..Orders::default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! as ever, and the totals wait in their place for whoever asks next.
 
 mod beacon;
+mod dial;
 mod leader;
 mod ledger;
 mod session;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 pub use beacon::Beacon;
+use dial::{Dial, Tcp};
 use leader::Leader;
 
 use crate::index::Index;
@@ -46,8 +49,23 @@ pub struct Identity {
 
 /// Keeps a stream to whoever leads, until `stop`.
 pub async fn run(client: Client, identity: Identity, index: Arc<Index>, beacon: Arc<Beacon>, stop: CancellationToken) {
-    let (leaders, mut leader) = tokio::sync::watch::channel(None);
-    let follow = leader::follow(client, &identity.namespace, leaders);
+    let (leaders, leader) = watch::channel(None);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = leader::follow(client, &identity.namespace, leaders) => {}
+        () = keep(&Tcp, leader, &identity, &index, &beacon) => {}
+    }
+}
+
+/// Keeps a stream to whoever `leader` names, and sees to it that orders lapse with or without one. Ends when nobody will
+/// ever be named any more.
+async fn keep<D: Dial>(
+    dial: &D,
+    mut leader: watch::Receiver<Option<Leader>>,
+    identity: &Identity,
+    index: &Index,
+    beacon: &Beacon,
+) {
     let attach = async {
         let mut pause = SHORTEST;
         loop {
@@ -59,7 +77,7 @@ pub async fn run(client: Client, identity: Identity, index: Arc<Index>, beacon: 
             };
             let began = Instant::now();
             tokio::select! {
-                ended = session::attend(&found, &identity, &index, &beacon) => {
+                ended = session::attend(dial, &found, identity, index, beacon) => {
                     match ended {
                         Ok(()) => info!(leader = %found.address, "The leader closed the stream."),
                         Err(error) => debug!(leader = %found.address, error = %error, "No stream to the leader."),
@@ -83,15 +101,13 @@ pub async fn run(client: Client, identity: Identity, index: Arc<Index>, beacon: 
         }
     };
     tokio::select! {
-        () = stop.cancelled() => {}
-        () = follow => {}
         () = attach => {}
         () = lapse => {}
     }
 }
 
 /// Resolves when the Lease names another leader than `present`.
-async fn replaced(leader: &mut tokio::sync::watch::Receiver<Option<Leader>>, present: &Leader) {
+async fn replaced(leader: &mut watch::Receiver<Option<Leader>>, present: &Leader) {
     // An error says that the process stops, which the caller sees for itself.
     if leader.wait_for(|now| now.as_ref().is_some_and(|now| now != present)).await.is_err() {
         std::future::pending().await

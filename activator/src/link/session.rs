@@ -9,7 +9,6 @@ use link::v1::{Acknowledgement, Hello, Report};
 use link::{HEARTBEAT, MAX_MESSAGE_BYTES, pin};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
@@ -18,6 +17,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tracing::info;
 
+use super::dial::Dial;
 use super::ledger::Ledger;
 use super::{Beacon, Identity, Leader};
 use crate::clock;
@@ -61,7 +61,8 @@ pub(super) enum SessionError {
 }
 
 /// Attaches to a leader and stays until the stream ends.
-pub(super) async fn attend(
+pub(super) async fn attend<D: Dial>(
+    dial: &D,
     leader: &Leader,
     identity: &Identity,
     index: &Index,
@@ -69,7 +70,7 @@ pub(super) async fn attend(
 ) -> Result<(), SessionError> {
     let token = tokio::fs::read_to_string(&identity.token_file).await.map_err(SessionError::Token)?;
     let token: MetadataValue<_> = format!("Bearer {}", token.trim()).parse().map_err(|_| SessionError::TokenText)?;
-    let channel = timeout(DEADLINE, connect(leader)).await.map_err(|_| SessionError::Deadline)??;
+    let channel = timeout(DEADLINE, connect(dial, leader)).await.map_err(|_| SessionError::Deadline)??;
     let mut client = LinkClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
 
     let (outbox, reports) = mpsc::channel(OUTBOX);
@@ -114,14 +115,13 @@ pub(super) async fn attend(
     }
 }
 
-async fn connect(leader: &Leader) -> Result<Channel, SessionError> {
+async fn connect<D: Dial>(dial: &D, leader: &Leader) -> Result<Channel, SessionError> {
     let tls = TlsConnector::from(pin::client(&leader.fingerprint)?);
-    let address = leader.address;
+    let (dial, address) = (dial.clone(), leader.address);
     let connector = tower::service_fn(move |_| {
-        let tls = tls.clone();
+        let (tls, dial) = (tls.clone(), dial.clone());
         async move {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
+            let stream = dial.dial(address).await?;
             let name = ServerName::try_from(pin::SERVER_NAME).map_err(io::Error::other)?;
             io::Result::Ok(TokioIo::new(tls.connect(name, stream).await?))
         }
@@ -152,6 +152,7 @@ fn report(ledger: &mut Ledger, index: &Index) -> Report {
         held: u32::try_from(ack.held).unwrap_or(u32::MAX),
         in_flight: u32::try_from(ack.in_flight).unwrap_or(u32::MAX),
         requests: ack.requests,
+        issued_ms: ack.issued_ms,
     });
     let acknowledgements = acknowledgements.collect();
     ledger.report(clock::now(), &index.functions(), &index.pods(), acknowledgements)

@@ -1,3 +1,5 @@
+mod network;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::dial::Tcp;
 use super::leader::Leader;
 use super::{Beacon, Identity, session};
 use crate::index::Index;
@@ -61,14 +64,14 @@ struct World {
 }
 
 async fn world(token: &str) -> World {
-    let identity = pin::Identity::generate().unwrap();
+    let certified = pin::Identity::generate().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let leader = Leader { address: listener.local_addr().unwrap(), fingerprint: identity.fingerprint.clone() };
+    let leader = Leader { address: listener.local_addr().unwrap(), fingerprint: certified.fingerprint.clone() };
     let (heard_by, heard) = mpsc::channel(64);
     let (orders, given) = mpsc::channel(8);
     let fake = Fake { heard: heard_by, orders: std::sync::Mutex::new(Some(given)) };
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(identity.config);
+        let acceptor = TlsAcceptor::from(certified.config);
         let (connections, accepted) = mpsc::channel(4);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -78,19 +81,27 @@ async fn world(token: &str) -> World {
         let serve = tonic::transport::Server::builder().add_service(LinkServer::new(fake));
         serve.serve_with_incoming(ReceiverStream::new(accepted)).await.unwrap();
     });
-    let token_file = std::env::temp_dir().join(format!("rouse-test-token-{}-{token}", std::process::id()));
+    let (index, beacon) = index();
+    World { leader, heard, orders, identity: identity(token, token), index, beacon }
+}
+
+/// This activator, with a token file of its own.
+fn identity(file: &str, token: &str) -> Identity {
+    let token_file = std::env::temp_dir().join(format!("rouse-test-token-{}-{file}", std::process::id()));
     std::fs::write(&token_file, format!("{token}\n")).unwrap();
-    let identity = Identity {
+    Identity {
         boot_id: "boot".into(),
         pod_name: "activator-1".into(),
         pod_uid: "uid-1".into(),
         namespace: "rouse".into(),
         token_file,
-    };
+    }
+}
+
+fn index() -> (Arc<Index>, Arc<Beacon>) {
     let beacon = Arc::new(Beacon::default());
     let domains = Domains { external: "localhost".into(), cluster: "cluster.local".into() };
-    let index = Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon)));
-    World { leader, heard, orders, identity, index, beacon }
+    (Arc::new(Index::new(Arc::new(Table::new(domains)), Arc::clone(&beacon))), beacon)
 }
 
 #[tokio::test]
@@ -105,7 +116,8 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     index.pod_applied(&serde_json::from_value(pod).unwrap(), Instant::now());
 
     let (own_index, own_beacon) = (Arc::clone(&index), Arc::clone(&beacon));
-    let attended = tokio::spawn(async move { session::attend(&leader, &identity, &own_index, &own_beacon).await });
+    let attended =
+        tokio::spawn(async move { session::attend(&Tcp, &leader, &identity, &own_index, &own_beacon).await });
     let mut next = async || timeout(SOON, heard.recv()).await.unwrap().unwrap();
 
     let hello = next().await;
@@ -114,7 +126,7 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     assert_eq!((hello.pods.len(), hello.pods[0].drained), (1, false));
 
     let drain = Drain { function_uid: "f".into(), order: 3, pod_uids: vec!["a".into()], valid_ms: 5000 };
-    orders.send(Ok(Orders { epoch: 9, drains: vec![drain], failures: vec![] })).await.unwrap();
+    orders.send(Ok(Orders { epoch: 9, drains: vec![drain], issued_ms: 77, ..Orders::default() })).await.unwrap();
     let report = loop {
         let report = next().await;
         if !report.acknowledgements.is_empty() {
@@ -123,6 +135,7 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     };
     let ack = &report.acknowledgements[0];
     assert_eq!((ack.epoch, ack.order, ack.in_flight, ack.function_uid.as_str()), (9, 3, 0, "f"));
+    assert_eq!(ack.issued_ms, 77, "the leader sees how old it can be");
     assert!(report.pods.iter().any(|pod| pod.uid == "a" && pod.drained));
     assert!(beacon.attached());
 
@@ -145,9 +158,9 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
 #[tokio::test]
 async fn a_wrong_token_or_certificate_is_an_error() {
     let World { leader, identity, index, beacon, .. } = world("wrong").await;
-    let refused = session::attend(&leader, &identity, &index, &beacon).await.unwrap_err();
+    let refused = session::attend(&Tcp, &leader, &identity, &index, &beacon).await.unwrap_err();
     assert!(refused.to_string().contains("who is it?"), "{refused}");
     let other = Leader { fingerprint: "0".repeat(64), ..leader };
-    assert!(session::attend(&other, &identity, &index, &beacon).await.is_err());
+    assert!(session::attend(&Tcp, &other, &identity, &index, &beacon).await.is_err());
     assert!(!beacon.attached());
 }

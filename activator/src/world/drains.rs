@@ -8,7 +8,8 @@ use super::{TestPod, World, eventually, world};
 
 fn order(epoch: u64, order: u64, pods: &[&str], valid_ms: u32) -> Orders {
     let pod_uids = pods.iter().map(|uid| (*uid).to_owned()).collect();
-    Orders { epoch, drains: vec![Drain { function_uid: "f-uid".into(), order, pod_uids, valid_ms }], failures: vec![] }
+    let drains = vec![Drain { function_uid: "f-uid".into(), order, pod_uids, valid_ms }];
+    Orders { epoch, drains, ..Orders::default() }
 }
 
 async fn warm(pod: &TestPod) -> World {
@@ -24,8 +25,9 @@ async fn drained_pods_that_a_request_waits_for_are_reported_and_taken_back() {
     let pod = TestPod::start("a").await;
     let mut world = warm(&pod).await;
     world.beacon.set_attached(true);
-    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+    // The pod was news.
     world.beacon.urged().await;
+    world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
     let acks = world.index.acks();
     assert_eq!((acks[0].order, acks[0].held, acks[0].in_flight), (7, 0, 0));
 
@@ -63,7 +65,7 @@ async fn the_leader_releases_within_milliseconds() {
     let began = Instant::now();
     let reply = world.get("/");
     world.until_held(1).await;
-    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![] }, Instant::now());
+    world.index.obey(&Orders { epoch: 1, ..Orders::default() }, Instant::now());
     assert_eq!(reply.await.unwrap().status, 200);
     assert!(began.elapsed().as_millis() < 100);
 }
@@ -99,6 +101,6 @@ async fn what_only_the_leader_sees_is_told_to_callers() {
         reason: "VolumeMountError".into(),
         message: "configmap \"x\" not found".into(),
     };
-    world.index.obey(&Orders { epoch: 1, drains: vec![], failures: vec![failure] }, Instant::now());
+    world.index.obey(&Orders { epoch: 1, failures: vec![failure], ..Orders::default() }, Instant::now());
     assert_eq!(reply.await.unwrap().problem()["reason"], "VolumeMountError");
 }

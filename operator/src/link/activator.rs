@@ -83,8 +83,19 @@ pub struct Ack {
     pub in_flight: u32,
     /// Requests of the function since the activator started.
     pub requests: u64,
-    /// When it came here.
+    /// When the leader gave the order last, as far as the activator knew: since the leader began to lead.
+    pub issued: Duration,
+    /// Since when it is known to be so: when it came here, or what [`Ack::as_of`] makes of that.
     pub at: Instant,
+}
+
+impl Ack {
+    /// For a leader that began to lead then: as old as the order that it answers to, however late it came. One that was
+    /// long on its way speaks of an order that may have lapsed meanwhile.
+    pub fn as_of(self, begun: Instant) -> Self {
+        let issued = begun.checked_add(self.issued).unwrap_or(self.at);
+        Self { at: self.at.min(issued), ..self }
+    }
 }
 
 /// What a report changed.
@@ -333,8 +344,9 @@ impl Activator {
     fn acknowledge(&mut self, ack: Acknowledgement, now: Instant, changes: &mut Changes) -> Result<(), Violation> {
         name(&ack.function_uid)?;
         changes.touched.insert(ack.function_uid.clone());
-        let Acknowledgement { epoch, order, held, in_flight, requests, .. } = ack;
-        self.acks.insert(ack.function_uid, Ack { epoch, order, held, in_flight, requests, at: now });
+        let Acknowledgement { epoch, order, held, in_flight, requests, issued_ms, .. } = ack;
+        let issued = Duration::from_millis(issued_ms);
+        self.acks.insert(ack.function_uid, Ack { epoch, order, held, in_flight, requests, issued, at: now });
         Ok(())
     }
 }

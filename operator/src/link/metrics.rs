@@ -54,6 +54,17 @@ impl Metrics {
         this
     }
 
+    /// What was counted so.
+    #[cfg(test)]
+    pub(crate) fn added(&self) -> Added {
+        let milliseconds = |seconds: f64| (seconds * 1000.0).round() as u64;
+        Added {
+            requests: self.requests.get(),
+            in_flight_request_ms: milliseconds(self.in_flight_seconds.get()),
+            held_request_ms: milliseconds(self.held_seconds.get()),
+        }
+    }
+
     /// Counts what a report added for one Function.
     pub fn add(&self, added: &Added) {
         self.requests.inc_by(added.requests);

@@ -1,6 +1,7 @@
 //! The link as a whole: real TLS and real gRPC between a leader and activators, in memory, with the clock stopped.
 
 pub(crate) mod fake;
+mod network;
 
 use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -105,7 +106,7 @@ async fn an_activator_with_its_own_token_attaches_and_gets_what_holds() {
     assert_eq!(orders.message().await.unwrap().unwrap().epoch, 7);
     reports.send(next(2)).await.unwrap();
     let drain = Drain { function_uid: "uf".into(), order: 1, pod_uids: vec!["p".into()], valid_ms: 5000 };
-    world.orders.send_replace(Arc::new(Orders { epoch: 7, drains: vec![drain.clone()], failures: vec![] }));
+    world.orders.send_replace(Arc::new(Orders { epoch: 7, drains: vec![drain.clone()], ..Orders::default() }));
     assert_eq!(orders.message().await.unwrap().unwrap().drains, [drain]);
     assert_eq!(world.known(), 1);
     drop((reports, orders));

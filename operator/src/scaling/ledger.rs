@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use link::{
@@ -25,6 +26,7 @@ const UID_BYTES: usize = 40;
 #[derive(Debug)]
 pub struct Ledger {
     epoch: u64,
+    begun: Instant,
     drains: BTreeMap<String, Drain>,
     failures: Vec<StartFailure>,
     changed: bool,
@@ -32,10 +34,16 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing holds yet.
-    pub fn new(epoch: u64) -> (Self, watch::Receiver<Arc<Orders>>) {
+    /// Nothing holds yet. What is issued later is told with the time since `now`.
+    pub fn new(epoch: u64, now: Instant) -> (Self, watch::Receiver<Arc<Orders>>) {
         let (publish, orders) = watch::channel(Arc::new(Orders { epoch, ..Orders::default() }));
-        (Self { epoch, drains: BTreeMap::new(), failures: Vec::new(), changed: false, publish }, orders)
+        let drains = BTreeMap::new();
+        (Self { epoch, begun: now, drains, failures: Vec::new(), changed: false, publish }, orders)
+    }
+
+    /// When it was made: what acknowledgements repeat counts from then.
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// The order of a Function (by UID) from now on; `None` releases its pods.
@@ -78,15 +86,15 @@ impl Ledger {
     }
 
     /// Publishes if anything has changed since the last time.
-    pub fn publish(&mut self) {
+    pub fn publish(&mut self, now: Instant) {
         if self.changed {
-            self.renew();
+            self.renew(now);
         }
     }
 
     /// Publishes; called each second, because an order that is not renewed lapses. Where nothing holds, there is nothing to
     /// renew.
-    pub fn renew(&mut self) {
+    pub fn renew(&mut self, now: Instant) {
         if !self.changed && self.drains.is_empty() {
             return;
         }
@@ -97,7 +105,14 @@ impl Ledger {
             bytes <= DRAIN_BYTES
         };
         let drains = self.drains.values().filter(fits).cloned().collect();
-        self.publish.send_replace(Arc::new(Orders { epoch: self.epoch, drains, failures: self.failures.clone() }));
+        let since = now.saturating_duration_since(self.begun);
+        let orders = Orders {
+            epoch: self.epoch,
+            drains,
+            failures: self.failures.clone(),
+            issued_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.publish.send_replace(Arc::new(orders));
     }
 
     /// UIDs of the Functions that have an order.
@@ -118,10 +133,10 @@ mod tests {
 
     #[test]
     fn a_message_is_complete_and_leaving_out_releases() {
-        let (mut ledger, orders) = Ledger::new(7);
+        let (mut ledger, orders) = Ledger::new(7, Instant::now());
         ledger.set("f", Some(&order(1, &["a", "b"])));
         ledger.set("g", Some(&order(2, &[])));
-        ledger.publish();
+        ledger.publish(Instant::now());
         let message = Arc::clone(&orders.borrow());
         assert_eq!(message.epoch, 7);
         let drains: Vec<_> =
@@ -129,33 +144,33 @@ mod tests {
         assert_eq!(drains, [("f", 1, 2), ("g", 2, 0)]);
         assert!(message.drains.iter().all(|drain| drain.valid_ms == 5000));
         ledger.set("f", None);
-        ledger.publish();
+        ledger.publish(Instant::now());
         assert_eq!(orders.borrow().drains.len(), 1);
         assert_eq!(ledger.ordered(), HashSet::from(["g".to_owned()]));
     }
 
     #[test]
     fn only_a_change_is_published_at_once_and_a_renewal_always() {
-        let (mut ledger, mut orders) = Ledger::new(7);
+        let (mut ledger, mut orders) = Ledger::new(7, Instant::now());
         ledger.set("f", Some(&order(1, &["a"])));
-        ledger.publish();
+        ledger.publish(Instant::now());
         orders.mark_unchanged();
         ledger.set("f", Some(&order(1, &["a"])));
         ledger.set_failures(&[]);
-        ledger.publish();
+        ledger.publish(Instant::now());
         assert!(!orders.has_changed().unwrap());
-        ledger.renew();
+        ledger.renew(Instant::now());
         assert!(orders.has_changed().unwrap());
     }
 
     #[test]
     fn a_message_stays_below_its_limit() {
-        let (mut ledger, orders) = Ledger::new(1);
+        let (mut ledger, orders) = Ledger::new(1, Instant::now());
         let pods: BTreeSet<String> = (0..1000).map(|pod| format!("{pod:036}")).collect();
         for id in 1..=100 {
             ledger.set(&format!("{id:036}"), Some(&Order { id, pods: pods.clone() }));
         }
-        ledger.publish();
+        ledger.publish(Instant::now());
         let sent = orders.borrow().drains.len();
         assert!(sent > 40 && sent < 60, "{sent}");
     }

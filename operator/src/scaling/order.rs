@@ -5,10 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use link::ORDER_VALID;
+
+use super::write::WRITE;
 use crate::link::activator::Ack;
 
-/// An acknowledgement that is older does not count for a write.
+/// An acknowledgement that is older does not count for a write. It is as old as the order that it answers to, so a write
+/// that rests on it has ended before the order lapses anywhere.
 pub const FRESH: Duration = Duration::from_secs(1);
+
+const _: () = assert!(FRESH.as_millis() + WRITE.as_millis() < ORDER_VALID.as_millis());
 
 /// What every activator that counts has acknowledged.
 #[derive(Clone, Debug)]

@@ -114,7 +114,7 @@ impl Scaler {
         loop {
             let heard = self.hear();
             self.look_at(heard);
-            self.ledger.publish();
+            self.ledger.publish(now());
             tokio::select! {
                 biased;
                 // First: however much is told, orders are renewed in time.
@@ -161,7 +161,7 @@ impl Scaler {
         self.count_activators();
         let due = self.calendar.due((self.cx.wall)());
         self.look_at(self.awake.union(&due).cloned().collect::<HashSet<_>>());
-        self.ledger.renew();
+        self.ledger.renew(now());
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.cx.metrics;
         metrics.draining.set(count(self.ledger.ordered().len()));
@@ -246,7 +246,9 @@ impl Scaler {
     fn acks(&self, key: &Key, uid: &str, roster: &Roster) -> Acks {
         let order = self.functions.get(key).and_then(|tended| tended.state.order());
         let pods = order.into_iter().flat_map(|order| &order.pods);
-        Acks { epoch: self.epoch, given: roster.acks(uid, now()), empty: roster.empty(pods, now()) }
+        let begun = self.ledger.begun();
+        let given = roster.acks(uid, now()).into_iter().map(|ack| Some(ack?.as_of(begun))).collect();
+        Acks { epoch: self.epoch, given, empty: roster.empty(pods, now()) }
     }
 
     /// It is gone: its order with it.

@@ -60,9 +60,18 @@ struct World {
 
 /// The context of a process, its term, and the writing of its Events.
 fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>, BoxFuture<'static, ()>) {
-    let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let valid_until = Instant::now() + Duration::from_secs(1_000_000);
     let (term, terms) = watch::channel(Some(Term { epoch: EPOCH, valid_until }));
+    let (cx, write_events) = context_in(cluster, terms);
+    (cx, term, write_events)
+}
+
+/// The parts of a replica of the operator that leads in these terms, and the writing of its Events.
+pub(crate) fn context_in(
+    cluster: &Cluster,
+    terms: watch::Receiver<Option<Term>>,
+) -> (Arc<Context>, BoxFuture<'static, ()>) {
+    let (begin, started) = (BEGIN.parse::<Timestamp>().unwrap(), Instant::now());
     let client = cluster.client();
     let leadership = Leadership::fixed(terms);
     let (events, write) = Events::new(client.clone(), "operator-0", leadership.clone(), Default::default());
@@ -84,7 +93,7 @@ fn context(cluster: &Cluster) -> (Arc<Context>, watch::Sender<Option<Term>>, Box
         metrics: Metrics::default(),
         wall: Box::new(move || begin + started.elapsed()),
     };
-    (Arc::new(cx), term, write.boxed())
+    (Arc::new(cx), write.boxed())
 }
 
 impl World {
@@ -100,7 +109,7 @@ impl World {
     fn with(cluster: Cluster) -> Self {
         let (cx, term, write_events) = context(&cluster);
         let board = Arc::new(Board::new(cx.metrics.link.clone()));
-        let (ledger, orders) = Ledger::new(EPOCH);
+        let (ledger, orders) = Ledger::new(EPOCH, Instant::now().into_std());
         let server = Server::start(&cluster, Arc::clone(&board), orders);
         let scaler = tokio::spawn(Scaler::new(Arc::clone(&cx), EPOCH, board, ledger).run());
         Self { cluster, cx, server, term, scaler, write_events: Some(write_events) }
@@ -236,6 +245,18 @@ async fn an_acknowledgement_of_another_epoch_is_worth_nothing() {
     }
     assert!(order > 0, "it was ordered to drain");
     assert_eq!(world.wait(0).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_of_orders_of_long_ago_is_worth_nothing_however_fresh_it_comes() {
+    let world = World::new();
+    let (a, b) = (world.activator("a").await, world.activator("b").await);
+    // It hears nothing any more, and what it says is heard: the order lapses there.
+    b.load(|load| load.stale = true).await;
+    assert_eq!(world.wait(30).await, Vec::<String>::new());
+    assert_eq!(drained(&a.news()), ["p"], "it is acknowledged by both, each second");
+    b.load(|load| load.stale = false).await;
+    assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,6 +131,7 @@ impl Activator {
             epoch: orders.epoch,
             function_uid: drain.function_uid.clone(),
             order: drain.order,
+            issued_ms: orders.issued_ms,
             requests: requests.get(&drain.function_uid).map_or(0, |(count, _)| *count),
             ..Acknowledgement::default()
         };

@@ -171,6 +171,18 @@ fn silence_and_a_closed_stream_make_it_unknown() {
 }
 
 #[test]
+fn an_acknowledgement_is_as_old_as_the_order_that_it_answers_to() {
+    let begun = Instant::now();
+    let (mut activator, arrives) = (attached(begun), begun + 9 * SECOND);
+    let said = Acknowledgement { issued_ms: 4_000, ..ack(3, 8) };
+    activator.report(Report { acknowledgements: vec![said], ..report(2, 100_000) }, arrives).unwrap();
+    let ack = *activator.ack("f").unwrap();
+    assert_eq!((ack.at, ack.as_of(begun).at), (arrives, begun + 4 * SECOND));
+    let early = Ack { issued: 10 * SECOND, ..ack };
+    assert_eq!(early.as_of(begun).at, arrives, "never newer than its arrival");
+}
+
+#[test]
 fn pods_and_acknowledgements_are_kept_until_they_are_gone() {
     let now = Instant::now();
     let mut activator = attached(now);

@@ -77,6 +77,8 @@ pub(crate) struct Load {
     pub(crate) mute: bool,
     /// It does not acknowledge.
     pub(crate) deaf: bool,
+    /// It acknowledges as if the order had been given once, long ago.
+    pub(crate) stale: bool,
 }
 
 /// An activator that lives by itself: a heartbeat a second, a report at once on each change, an acknowledgement of each
@@ -175,6 +177,7 @@ async fn live(
             held: load.held,
             in_flight: load.in_flight,
             requests: load.requests,
+            issued_ms: if load.stale { 0 } else { orders.issued_ms },
         };
         let pod = |uid: &String| PodState {
             uid: uid.clone(),

@@ -60,7 +60,8 @@ impl Bench {
     /// Activator `index` acknowledges the current order now.
     fn ack(&mut self, index: usize, held: u32, in_flight: u32, requests: u64) {
         let order = self.order().id;
-        self.acks.given[index] = Some(Ack { epoch: EPOCH, order, held, in_flight, requests, at: self.now });
+        self.acks.given[index] =
+            Some(Ack { epoch: EPOCH, order, held, in_flight, requests, issued: Duration::ZERO, at: self.now });
     }
 
     fn all_ack(&mut self) {

@@ -69,7 +69,7 @@ impl Bench {
 
     fn all_ack(&mut self) {
         let order = self.state.order().unwrap().id;
-        let ack = Ack { epoch: 1, order, held: 0, in_flight: 0, requests: 5, at: self.now };
+        let ack = Ack { epoch: 1, order, held: 0, in_flight: 0, requests: 5, issued: Duration::ZERO, at: self.now };
         self.word.acks.given = vec![Some(ack); 2];
     }
 

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::stores::{BOOSTED, Grouped, Key, Prune, Stores, Subscribers};
 
@@ -39,6 +41,9 @@ struct Writers {
     pods: Writer<Pod>,
     activators: Writer<Pod>,
 }
+
+/// Gets the name of a Deployment.
+type OnLowering = Box<dyn FnMut(&str) + Send>;
 
 /// What the API server holds, and how it behaves.
 pub(crate) struct Api {
@@ -62,6 +67,12 @@ pub(crate) struct Api {
     pub(crate) annotate: u16,
     /// A webhook takes them out again.
     pub(crate) undo: bool,
+    /// How long each request is on its way, and each answer.
+    pub(crate) delay: Duration,
+    /// How much longer a write is on its way.
+    pub(crate) write_delay: Duration,
+    /// Happens at each write that lowers a Deployment, with its name. It must not touch the API server.
+    pub(crate) on_lowering: Option<OnLowering>,
     version: u64,
 }
 
@@ -103,6 +114,9 @@ impl Cluster {
             resize: 200,
             annotate: 200,
             undo: false,
+            delay: Duration::ZERO,
+            write_delay: Duration::ZERO,
+            on_lowering: None,
             version: 100,
         };
         Self { stores, writers: Arc::new(Mutex::new(writers)), api: Arc::new(Mutex::new(api)) }
@@ -125,7 +139,13 @@ impl Cluster {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                 let body = serde_json::from_slice(&body).unwrap_or_default();
+                let (delay, write_delay) = {
+                    let api = api.lock().unwrap();
+                    (api.delay, if head.method == Method::PATCH { api.write_delay } else { Duration::ZERO })
+                };
+                late(delay + write_delay).await;
                 let answer = api.lock().unwrap().answer(&head.method, head.uri.path(), &body);
+                late(delay).await;
                 let Some((code, answer)) = answer else { return std::future::pending().await };
                 let bytes = Bytes::from(answer.to_string());
                 Ok::<_, Infallible>(Response::builder().status(code).body(Full::new(bytes)).unwrap())
@@ -172,20 +192,41 @@ impl Cluster {
 
     pub(crate) fn remove_pods(&self) {
         for object in self.stores.pods.store().state() {
-            self.stores.pods.note(&object, false);
-            let key = owner(&*object);
-            self.writers.lock().unwrap().pods.apply_watcher_event(&Event::Delete(Pod::clone(&object)));
-            self.stores.subscribers.touched(&key);
+            self.remove(&object);
         }
+    }
+
+    /// One pod is gone.
+    pub(crate) fn remove_pod(&self, uid: &str) {
+        for object in self.stores.pods.store().state() {
+            if object.metadata.uid.as_deref() == Some(uid) {
+                self.remove(&object);
+            }
+        }
+    }
+
+    fn remove(&self, object: &Pod) {
+        self.stores.pods.note(object, false);
+        let key = owner(object);
+        self.writers.lock().unwrap().pods.apply_watcher_event(&Event::Delete(object.clone()));
+        self.stores.subscribers.touched(&key);
+    }
+
+    /// An activator's pod is not Ready any more: its node is lost.
+    pub(crate) fn activator_lost(&self, name: &str) {
+        let object = parse(activator(name, "False"));
+        self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Apply(object));
+    }
+
+    /// It is deleted.
+    pub(crate) fn activator_gone(&self, name: &str) {
+        let object = parse(activator(name, "False"));
+        self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Delete(object));
     }
 
     /// An activator's pod, Ready. Its token is `token-NAME`.
     pub(crate) fn activator(&self, name: &str) {
-        let status = json!({
-            "phase": "Running", "podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": "True"}],
-        });
-        let metadata = json!({"name": name, "namespace": "rouse-system", "uid": format!("uid-{name}")});
-        let object = parse(json!({"metadata": metadata, "status": status}));
+        let object = parse(activator(name, "True"));
         self.writers.lock().unwrap().activators.apply_watcher_event(&Event::Apply(object));
         let extra = json!({
             "authentication.kubernetes.io/pod-name": [name],
@@ -244,9 +285,9 @@ impl Api {
                 let cost = &body["metadata"]["annotations"][labels::POD_DELETION_COST];
                 self.log.push(format!("{} {name}", if cost.is_null() { "unmark" } else { "mark" }));
                 let mut answer = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"});
-                merge(&mut answer["metadata"], &pod(name, "f-1")["metadata"]);
+                json_patch::merge(&mut answer["metadata"], &pod(name, "f-1")["metadata"]);
                 if !self.undo {
-                    merge(&mut answer["metadata"], &body["metadata"]);
+                    json_patch::merge(&mut answer["metadata"], &body["metadata"]);
                 }
                 Some(if self.annotate == 200 { (200, answer) } else { error(self.annotate, "NotNow") })
             }
@@ -293,6 +334,10 @@ impl Api {
             return Some(error(409, "Conflict"));
         }
         self.log.push(format!("scale {name} to {replicas}"));
+        let lowers = deployment["spec"]["replicas"].as_i64().is_some_and(|before| replicas < before);
+        if let Some(happens) = self.on_lowering.as_mut().filter(|_| lowers) {
+            happens(name);
+        }
         self.scale(name, replicas);
         let metadata = self.deployments[name]["metadata"].clone();
         Some((200, json!({"metadata": metadata, "spec": {"replicas": replicas}})))
@@ -306,6 +351,12 @@ impl Api {
         deployment["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let generation = deployment["metadata"]["generation"].as_i64().unwrap();
         deployment["metadata"]["generation"] = json!(generation + 1);
+    }
+}
+
+async fn late(by: Duration) {
+    if !by.is_zero() {
+        sleep(by).await;
     }
 }
 
@@ -340,6 +391,14 @@ fn keys(body: &Value) -> String {
     let keys =
         |part: &str| body[part].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect::<BTreeSet<_>>();
     keys("metadata").into_iter().chain(keys("spec")).collect::<Vec<_>>().join(" ")
+}
+
+fn activator(name: &str, ready: &str) -> Value {
+    let status = json!({
+        "phase": "Running", "podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": ready}],
+    });
+    let metadata = json!({"name": name, "namespace": "rouse-system", "uid": format!("uid-{name}")});
+    json!({"metadata": metadata, "status": status})
 }
 
 /// A Deployment of the Function `f`.

@@ -345,6 +345,7 @@ impl World {
             held: activator.held.into(),
             in_flight: (0..PODS).map(|pod| u32::from(pods & bit(pod) != 0 && activator.flying[pod].is_some())).sum(),
             requests: activator.requests,
+            issued: Duration::ZERO,
             at: self.now,
         });
         let drained = activator.drained();
