@@ -209,7 +209,7 @@ impl State {
 
     fn merge(&mut self, key: (String, String), body: &Value) -> (u16, Value) {
         let Some(mut object) = self.objects.get(&key).cloned() else { return error(404, "not found") };
-        merge(&mut object, body);
+        json_patch::merge(&mut object, body);
         let object = self.versioned(object);
         self.objects.insert(key, object.clone());
         (200, object)
