@@ -153,12 +153,15 @@ fn proxies(rounds: usize, measured: Duration, only: Option<&str>, json: Option<P
     let steps = Steps::new();
     let programs = proxy::Programs::prepare(&steps)?;
     let cluster = ready::with_rouse(&steps, &[])?;
-    println!("{} runs, about {}", extent.runs(), seconds(extent.lasts()));
+    println!("{}\n{} runs, about {}", programs.versions()?.join("\n"), extent.runs(), seconds(extent.lasts()));
     let rows = cluster.runtime()?.block_on(async {
         let client = kube::client(&cluster).await?;
         let bench = proxy::Bench { client, namespace: namespace(), image: images::TESTAPP.to_owned(), programs };
         bench.run(&extent, |line| println!("{line}")).await
     })?;
+    println!(
+        "\nMedians of {rounds}. CPU µs: user and system time of the proxy for each request; to nginx: within a round."
+    );
     print!("{}", proxy::table(&rows));
     write(json, &rows)
 }

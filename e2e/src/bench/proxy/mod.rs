@@ -122,7 +122,7 @@ impl Bench {
         let entry = SocketAddr::new(address(&activator)?, names::ACTIVATOR_PORT);
         let mut targets = vec![
             Target { proxy: Proxy::None, http1: backend, h2c: backend, pod: None },
-            Target { proxy: Proxy::Activator, http1: entry, h2c: entry, pod: activator.uid() },
+            Target { proxy: Proxy::Activator, http1: entry, h2c: entry, pod: Some(uid(&activator)?) },
         ];
         for rival in Rival::all(&self.programs, backend) {
             targets.push(self.start(&rival, &activator).await?);
@@ -172,7 +172,7 @@ impl Bench {
         }
         let name = rival.proxy.name();
         let shape = pod::pod(rival, activator, &self.programs.go)?;
-        let pod = self.pods().create(&PostParams::default(), &shape).await?.uid();
+        let pod = Some(uid(&self.pods().create(&PostParams::default(), &shape).await?)?);
         let ip = until(&format!("the pod {name} runs"), PATIENCE, async || {
             let pod = self.pods().get(name).await?;
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
@@ -195,6 +195,10 @@ impl Bench {
     fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
+}
+
+fn uid(pod: &Pod) -> Result<String> {
+    pod.uid().context("a pod without a UID")
 }
 
 fn address(pod: &Pod) -> Result<IpAddr> {

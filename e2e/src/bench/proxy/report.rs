@@ -69,27 +69,27 @@ pub fn table(rows: &[Row]) -> String {
     for row in rows {
         if cell.replace(row.cell) != Some(row.cell) {
             let _ = write!(text, "\n{:<16}", row.cell.to_string());
-            let heads = ["requests/s", "p50 µs", "p99 µs", "mean µs", "CPU µs", "min to max", "to nginx", "RSS MiB"];
-            for (head, width) in heads.iter().zip(WIDTHS) {
+            for (head, width) in COLUMNS {
                 let _ = write!(text, " {head:>width$}");
             }
             text.push('\n');
         }
         let Row { median, min, max, to_nginx, .. } = row;
-        let spread = min.cpu_us.zip(max.cpu_us).map(|(min, max)| format!("{min:.1} to {max:.1}"));
+        let spread = |min: f64, max: f64, digits: usize| format!("{min:.digits$} to {max:.digits$}");
         let number = |value: Option<f64>, digits: usize| value.map(|value| format!("{value:.digits$}"));
         let fields = [
             number(Some(median.rps), 0),
+            Some(spread(min.rps, max.rps, 0)),
             number(Some(median.p50_us), 0),
             number(Some(median.p99_us), 0),
             number(Some(median.mean_us), 0),
             number(median.cpu_us, 1),
-            spread,
+            min.cpu_us.zip(max.cpu_us).map(|(min, max)| spread(min, max, 1)),
             number(to_nginx.cpu_us, 2),
             number(median.rss_kib.map(|kib| kib / 1024.0), 1),
         ];
         let _ = write!(text, "  {:<14}", row.proxy);
-        for (field, width) in fields.into_iter().zip(WIDTHS) {
+        for (field, (_, width)) in fields.into_iter().zip(COLUMNS) {
             let _ = write!(text, " {:>width$}", field.as_deref().unwrap_or("-"));
         }
         text.push('\n');
@@ -97,7 +97,18 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-const WIDTHS: [usize; 8] = [11, 8, 8, 8, 8, 17, 9, 8];
+/// Head and width of each.
+const COLUMNS: [(&str, usize); 9] = [
+    ("requests/s", 10),
+    ("min to max", 16),
+    ("p50 µs", 7),
+    ("p99 µs", 7),
+    ("mean µs", 7),
+    ("CPU µs", 7),
+    ("min to max", 16),
+    ("to nginx", 8),
+    ("RSS MiB", 7),
+];
 
 #[cfg(test)]
 mod tests {
@@ -178,8 +189,8 @@ mod tests {
         assert_eq!(lines.len(), 2 * 6, "{text}");
         assert!(lines[0].starts_with("http1/1/13 ") && lines[6].starts_with("http1/1/16384 "), "{text}");
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
-        assert_eq!(words(lines[1]), "none 500 20 80 40 - - - -");
-        assert_eq!(words(lines[5]), "activator 200 50 200 100 40.0 8.0 to 48.0 1.25 2.0");
+        assert_eq!(words(lines[1]), "none 500 250 to 1000 20 80 40 - - - -");
+        assert_eq!(words(lines[5]), "activator 200 167 to 1000 50 200 100 40.0 8.0 to 48.0 1.25 2.0");
         let widths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
     }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -78,6 +79,24 @@ impl Programs {
         let _lock = cache.lock()?;
         let go = parts::go_proxy(&cache, steps)?;
         Ok(Self { nginx: find("nginx")?, haproxy: find("haproxy")?, go, h2load: find("h2load")? })
+    }
+
+    /// What each says of its version: figures depend on it.
+    ///
+    /// # Errors
+    /// When one cannot be run.
+    pub fn versions(&self) -> Result<Vec<String>> {
+        // What is built anew with each version of Go says nothing of its own.
+        let go = Path::new("go");
+        let asked: [(&Path, &[&str]); 4] =
+            [(&self.nginx, &["-v"]), (&self.haproxy, &["-v"]), (go, &["version"]), (&self.h2load, &["--version"])];
+        let first_line = |(program, arguments): (&Path, &[&str])| -> Result<String> {
+            let output = Command::new(program).args(arguments).output();
+            let output = output.with_context(|| format!("cannot run {}", program.display()))?;
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            Ok(said.lines().next().unwrap_or_default().to_owned())
+        };
+        asked.into_iter().map(first_line).collect()
     }
 }
 
