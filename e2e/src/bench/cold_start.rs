@@ -11,20 +11,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use crds::{Function, labels};
+use crds::labels;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Namespace, Pod},
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::stats::Stats;
+use super::{namespace, stats::Stats};
 use crate::http::{self, Answer};
 
 /// What the bench prints and writes.
@@ -80,18 +77,9 @@ impl Bench {
     /// # Errors
     /// When the cluster refuses a step or one takes longer than a minute.
     pub async fn run(&self, trials: usize, mut progress: impl FnMut(usize, Duration, Duration)) -> Result<Report> {
-        let (bare, function) = self.in_namespace(self.measure(trials, &mut progress)).await?;
+        let (bare, function) =
+            namespace::during(&self.client, &self.namespace, self.measure(trials, &mut progress)).await?;
         report(&bare, &function)
-    }
-
-    /// Makes the namespace for the time of some work.
-    pub(super) async fn in_namespace<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": self.namespace}}))?;
-        namespaces.create(&PostParams::default(), &namespace).await?;
-        let done = work.await;
-        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
-        done
     }
 
     async fn measure(
@@ -122,22 +110,9 @@ impl Bench {
 
     /// Makes a function with these resources and gives its revision once it is Ready.
     pub(super) async fn function(&self, name: &str, resources: Value) -> Result<String> {
-        let functions: Api<Function> = Api::namespaced(self.client.clone(), &self.namespace);
-        let wanted: Function = serde_json::from_value(json!({
-            "apiVersion": "rouse.dev/v1alpha1", "kind": "Function", "metadata": {"name": name},
-            // The bench itself brings it back to zero, so that nothing goes on beside a measurement.
-            "spec": {"image": self.image, "scaling": {"windowSeconds": 3600}, "resources": resources},
-        }))?;
-        functions.create(&PostParams::default(), &wanted).await?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let status = functions.get(name).await?.status.unwrap_or_default();
-            if crds::condition::is_true(&status.conditions, crds::ConditionType::Ready) {
-                return Ok(status.revision);
-            }
-            ensure!(Instant::now() < deadline, "the function is not Ready: {:?}", status.conditions);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // The bench itself brings it back to zero, so that nothing goes on beside a measurement.
+        let spec = json!({"image": self.image, "scaling": {"windowSeconds": 3600}, "resources": resources});
+        namespace::function(&self.client, &self.namespace, name, spec).await
     }
 
     /// A Deployment at zero with the same pod template, but for the labels that would make it the function's.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{cold_start::Bench, stats::Stats};
+use super::{cold_start::Bench, namespace, stats::Stats};
 
 /// CPU request of both, below any limit that is worth measuring.
 const REQUEST: &str = "10m";
@@ -56,7 +56,7 @@ pub async fn run(
         }
         Ok((without, with))
     };
-    let (without, with) = bench.in_namespace(measure).await?;
+    let (without, with) = namespace::during(&bench.client, &bench.namespace, measure).await?;
     let free = Stats::of(&without).context("no measurement")?;
     let limited = Stats::of(&with).context("no measurement")?;
     let ratio_p50 = (limited.p50_ms / free.p50_ms * 1000.0).round() / 1000.0;

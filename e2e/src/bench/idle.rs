@@ -49,21 +49,27 @@ pub async fn measure(cluster: &Cluster) -> Result<Figures> {
     Ok(Figures { processes, together_mib })
 }
 
-/// The pid, on this machine, of the process `name` of a pod: found by the pod's UID in its cgroup.
+/// The pid, on this machine, of the process `name` of a pod.
 ///
 /// # Errors
 /// When there is none.
 pub fn pid_of(pod_uid: &str, name: &str) -> Result<u32> {
+    let found = processes_of(pod_uid)?.into_iter().find(|(_, its)| its == name);
+    found.map(|(pid, _)| pid).with_context(|| format!("no process {name} of the pod {pod_uid} on this machine"))
+}
+
+/// Pid, on this machine, and name of each process of a pod: found by the pod's UID in their cgroups.
+pub(super) fn processes_of(pod_uid: &str) -> Result<Vec<(u32, String)>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         // systemd's cgroup driver writes a UID with underscores.
-        let cgroup = read("cgroup").replace('_', "-");
-        if cgroup.contains(pod_uid) && read("comm").trim() == name {
-            return Ok(pid);
+        if read("cgroup").replace('_', "-").contains(pod_uid) {
+            found.push((pid, read("comm").trim().to_owned()));
         }
     }
-    anyhow::bail!("no process {name} of the pod {pod_uid} on this machine")
+    Ok(found)
 }
 
 /// `VmRSS` of a process, in KiB.

@@ -3,4 +3,6 @@
 pub mod cold_start;
 pub mod cpu_limit;
 pub mod idle;
+mod namespace;
+pub mod proxy;
 pub mod stats;

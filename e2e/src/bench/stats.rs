@@ -78,7 +78,7 @@ pub fn millis(duration: Duration) -> f64 {
 }
 
 /// The value at or below which `percent` of a sorted series lie.
-fn rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+pub(super) fn rank<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     let place = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(place - 1).copied()
 }

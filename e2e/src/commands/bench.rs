@@ -2,15 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::ready;
-use crate::bench::{cold_start, cpu_limit, idle, stats::millis};
+use super::{ready, soak::writable};
+use crate::bench::{cold_start, cpu_limit, idle, proxy, stats::millis};
 use crate::cluster::Cluster;
-use crate::steps::Steps;
+use crate::steps::{Steps, seconds};
 use crate::{images, kube, scene};
 
 /// Measure Rouse against its floor, in one run on the node.
@@ -34,6 +35,31 @@ enum What {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Requests through the activator, beside nginx, HAProxy, a proxy in Go and no proxy at all.
+    ///
+    /// All in front of the same warm pod, in turn, under the same load of h2load: HTTP/1.1 and h2c, 1 and 64 connections, bodies
+    /// of 13 B, 16 KiB and 1 MiB. Nothing else should run on the machine; on a noisy one trust the CPU time alone. How it is
+    /// measured: docs/performance.md.
+    #[command(
+        after_help = "Examples:\n  cargo e2e bench proxy --json proxy.json      all of it, about 14 minutes\n  cargo e2e bench proxy --quick                a short look at all of it, about 4 minutes\n  cargo e2e bench proxy --only http1/64/13     one load: protocol, connections, bytes of body"
+    )]
+    Proxy {
+        /// How often each proxy runs under each load.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
+        /// How long each run counts.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=600))]
+        seconds: u32,
+        /// Two rounds of a second each: to look, not to show anything.
+        #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+        quick: bool,
+        /// Only loads whose name contains this.
+        #[arg(long, value_name = "LOAD")]
+        only: Option<String>,
+        /// Write the figures there, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Memory of an idle installation: the resident sets of operator and activator.
     Idle {
         /// Write the figures there, as JSON.
@@ -44,22 +70,28 @@ enum What {
 
 impl Bench {
     pub(super) fn run(self) -> Result<()> {
-        let cluster = ready::with_rouse(&Steps::new(), &[])?;
+        let rouse = || ready::with_rouse(&Steps::new(), &[]);
         match self.what {
-            What::ColdStart { trials, cpu_limit: None, json } => cold_starts(&cluster, trials as usize, json),
+            What::ColdStart { trials, cpu_limit: None, json } => cold_starts(&rouse()?, trials as usize, json),
             What::ColdStart { trials, cpu_limit: Some(limit), json } => {
-                limited_starts(&cluster, trials as usize, &limit, json)
+                limited_starts(&rouse()?, trials as usize, &limit, json)
             }
-            What::Idle { json } => {
-                let figures = cluster.runtime()?.block_on(async { idle::measure(&cluster).await })?;
-                for process in &figures.processes {
-                    println!("{:<12} {:>8.1} MiB  pid {}", process.name, process.rss_mib, process.pid);
-                }
-                println!("{:<12} {:>8.1} MiB  (goal: 64 MiB)", "together", figures.together_mib);
-                write(json, &figures)
+            What::Proxy { quick: true, only, json, .. } => proxies(2, Duration::from_secs(1), only.as_deref(), json),
+            What::Proxy { rounds, seconds, only, json, .. } => {
+                proxies(rounds as usize, Duration::from_secs(seconds.into()), only.as_deref(), json)
             }
+            What::Idle { json } => idle(&rouse()?, json),
         }
     }
+}
+
+fn idle(cluster: &Cluster, json: Option<PathBuf>) -> Result<()> {
+    let figures = cluster.runtime()?.block_on(async { idle::measure(cluster).await })?;
+    for process in &figures.processes {
+        println!("{:<12} {:>8.1} MiB  pid {}", process.name, process.rss_mib, process.pid);
+    }
+    println!("{:<12} {:>8.1} MiB  (goal: 64 MiB)", "together", figures.together_mib);
+    write(json, &figures)
 }
 
 fn cold_starts(cluster: &Cluster, trials: usize, json: Option<PathBuf>) -> Result<()> {
@@ -85,11 +117,10 @@ fn cold_starts(cluster: &Cluster, trials: usize, json: Option<PathBuf>) -> Resul
 
 async fn cold_start_bench(cluster: &Cluster) -> Result<cold_start::Bench> {
     let client = kube::client(cluster).await?;
-    let suffix = uuid::Uuid::new_v4().simple().to_string();
     Ok(cold_start::Bench {
         entry: scene::entry(&client).await?,
         client,
-        namespace: format!("bench-{}", &suffix[..6]),
+        namespace: namespace(),
         image: images::TESTAPP.to_owned(),
     })
 }
@@ -108,6 +139,37 @@ fn limited_starts(cluster: &Cluster, trials: usize, limit: &str, json: Option<Pa
     }
     println!("ratio of medians: {:.3} (goal: 1.1)", report.ratio_p50);
     write(json, &report)
+}
+
+fn proxies(rounds: usize, measured: Duration, only: Option<&str>, json: Option<PathBuf>) -> Result<()> {
+    let mut cells = proxy::Cell::all();
+    cells.retain(|cell| only.is_none_or(|only| cell.to_string().contains(only)));
+    let extent = proxy::Extent { rounds, measured, cells };
+    ensure!(!extent.cells.is_empty(), "no load has such a name; they are PROTOCOL/CONNECTIONS/BYTES, as http1/64/13");
+    if let Some(path) = &json {
+        // Now rather than after a quarter of an hour.
+        writable(path)?;
+    }
+    let steps = Steps::new();
+    let programs = proxy::Programs::prepare(&steps)?;
+    let cluster = ready::with_rouse(&steps, &[])?;
+    println!("{}\n{} runs, about {}", programs.versions()?.join("\n"), extent.runs(), seconds(extent.lasts()));
+    let rows = cluster.runtime()?.block_on(async {
+        let client = kube::client(&cluster).await?;
+        let bench = proxy::Bench { client, namespace: namespace(), image: images::TESTAPP.to_owned(), programs };
+        bench.run(&extent, |line| println!("{line}")).await
+    })?;
+    println!(
+        "\nMedians of {rounds}. CPU µs: user and system time of the proxy for each request; to nginx: within a round."
+    );
+    print!("{}", proxy::table(&rows));
+    write(json, &rows)
+}
+
+/// A name that nobody else has.
+fn namespace() -> String {
+    let suffix = uuid::Uuid::new_v4().simple().to_string();
+    format!("bench-{}", &suffix[..6])
 }
 
 fn write(path: Option<PathBuf>, figures: &impl Serialize) -> Result<()> {

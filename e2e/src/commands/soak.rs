@@ -70,7 +70,7 @@ impl Soak {
 }
 
 /// That a report can be written there. One that is there stays until there is another.
-fn writable(path: &Path) -> Result<()> {
+pub(super) fn writable(path: &Path) -> Result<()> {
     let opened = OpenOptions::new().append(true).create(true).open(path);
     opened.map(drop).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -14,7 +14,7 @@ use crate::steps::{Step, Steps};
 /// The folder of the part's programs: found in the cache, or built and moved there in one step, so
 /// that an interrupted build leaves nothing that looks whole.
 pub(super) fn cached(part: &Part, cache: &Cache, steps: &Steps) -> Result<PathBuf> {
-    let source = repository().join("e2e/node").join(part.name);
+    let source = repository().join("e2e").join(part.source);
     let arguments = arguments(part);
     let mut words = arguments.clone();
     words.push(output(go(&source).args(["env", "GOVERSION", "GOOS", "GOARCH"]))?);

@@ -1,6 +1,6 @@
-//! The Go parts of a node: Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm.
+//! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy.
 //!
-//! Each is a Go module under `e2e/node`, with its versions in `go.mod` and their hashes in `go.sum`.
+//! Each is a Go module under `e2e`, with its versions in `go.mod` and their hashes in `go.sum`.
 //! A built part lies in the cache in a folder named by the hash of all that went into it, so that a
 //! part is built once per machine and version, and never used for another version by mistake.
 
@@ -20,8 +20,10 @@ use crate::steps::Steps;
 /// One Go module and how it is built.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Its folder under `e2e/node`, and the front of its folder's name in the cache.
+    /// The front of its folder's name in the cache.
     name: &'static str,
+    /// Its folder under `e2e`.
+    source: &'static str,
     /// What the user reads while it is built.
     label: &'static str,
     /// The packages: the module's own main, or the `tool` lines of its `go.mod`.
@@ -33,6 +35,7 @@ pub(crate) struct Part {
 /// Without these the API server says v0.0.0, and charts that ask for a `kubeVersion` refuse to install.
 const KUBE: Part = Part {
     name: "kube",
+    source: "node/kube",
     label: "Kubernetes v1.36.3 and etcd",
     packages: ".",
     versions: &[
@@ -48,15 +51,17 @@ const KUBE: Part = Part {
 
 const RUNTIME: Part = Part {
     name: "runtime",
+    source: "node/runtime",
     label: "containerd v2.2.9 and CNI plugins",
     packages: "tool",
     versions: &[("github.com/containerd/containerd/v2/version.Version", "v2.2.9")],
 };
 
-const DNS: Part = Part { name: "dns", label: "CoreDNS v1.15.0", packages: ".", versions: &[] };
+const DNS: Part = Part { name: "dns", source: "node/dns", label: "CoreDNS v1.15.0", packages: ".", versions: &[] };
 
 const HELM: Part = Part {
     name: "helm",
+    source: "node/helm",
     label: "Helm v4.3.1",
     packages: "tool",
     versions: &[
@@ -65,7 +70,15 @@ const HELM: Part = Part {
     ],
 };
 
-/// Where the built programs are.
+const GO_PROXY: Part =
+    Part { name: "goproxy", source: "proxies/goproxy", label: "a proxy in Go", packages: ".", versions: &[] };
+
+/// The folder of `goproxy`, a plain reverse proxy to measure beside the activator.
+pub(crate) fn go_proxy(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
+    build::cached(&GO_PROXY, cache, steps)
+}
+
+/// Where the built programs of a node are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tools {
     kube: PathBuf,

@@ -1,6 +1,7 @@
 //! What must be on the machine before a node can start, and how it gets there.
 
 mod go;
+mod no_start;
 mod packages;
 mod root;
 mod rust;
@@ -27,4 +28,10 @@ pub fn node(steps: &Steps) -> Result<()> {
 pub fn images(steps: &Steps) -> Result<()> {
     packages::ensure(steps, packages::IMAGES)?;
     rust::ensure_target(steps)
+}
+
+/// What the bench of proxies measures, and measures with. Nothing else needs it.
+pub(crate) fn proxies(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::PROXIES)?;
+    go::require()
 }
