@@ -70,7 +70,7 @@ pub struct Limits {
     #[arg(long, env = "ROUSE_NAMESPACE_SHARE_PERCENT", default_value = "50", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub namespace_share_percent: u8,
     /// Bytes of a request's header fields; more is answered 431.
-    #[arg(long, env = "ROUSE_MAX_HEAD_BYTES", default_value = "65536", value_parser = head_bytes)]
+    #[arg(long, env = "ROUSE_MAX_HEAD_BYTES", default_value = "16384", value_parser = head_bytes)]
     pub max_head_bytes: u32,
     /// Bytes of a request's path and query; more is answered 414.
     #[arg(long, env = "ROUSE_MAX_URI_BYTES", default_value = "8192")]
@@ -78,6 +78,9 @@ pub struct Limits {
     /// Bytes of a request's body; more is answered 413. 0 = no limit.
     #[arg(long, env = "ROUSE_MAX_BODY_BYTES", default_value_t = 0)]
     pub max_body_bytes: u64,
+    /// Seconds from the first byte of a request's head to its last, in HTTP/1.
+    #[arg(long, env = "ROUSE_HEAD_SECONDS", default_value = "5", value_parser = seconds)]
+    pub head_timeout: Duration,
     /// Seconds in which a connection must bring the head of its next request, and for which it may take nothing of what is
     /// left of the last answer.
     #[arg(long, env = "ROUSE_HEADER_SECONDS", default_value = "75", value_parser = seconds)]

@@ -46,6 +46,8 @@ pub mod server;
 pub mod wake;
 #[cfg(not(loom))]
 pub mod watch;
+#[cfg(not(loom))]
+pub mod wire;
 
 #[cfg(not(loom))]
 #[cfg(test)]

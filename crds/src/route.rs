@@ -2,6 +2,7 @@
 //! routes with it, so both always agree.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv6Addr;
 
 use crate::trigger::{Method, PathKind, PathMatch};
 
@@ -33,14 +34,22 @@ pub enum Host<'a> {
 /// The host of an authority in the form in which hosts are compared: without port and final dot, in lower case. `None`
 /// for what is no host.
 pub fn normalise(authority: &str) -> Option<String> {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => return rest.split_once(']').map(|(ip, _)| format!("[{}]", ip.to_ascii_lowercase())),
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (ip, port) = rest.split_once(']')?;
+        let ip: Ipv6Addr = ip.parse().ok()?;
+        let fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return fine.then(|| format!("[{ip}]"));
+    }
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     let host = host.strip_suffix('.').unwrap_or(host);
     let fine =
         !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    fine.then(|| host.to_ascii_lowercase())
+    (fine && is_port(port)).then(|| host.to_ascii_lowercase())
+}
+
+/// RFC 3986, section 3.2.3: digits, or none at all.
+fn is_port(text: &str) -> bool {
+    text.is_empty() || (text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok())
 }
 
 impl Domains {
@@ -152,6 +161,11 @@ pub fn covers(pattern: &PathMatch, path: &str) -> bool {
     }
 }
 
+/// Whether every path is covered.
+pub fn covers_all(pattern: &PathMatch) -> bool {
+    canonical(pattern) == (PathKind::Prefix, "")
+}
+
 /// Order of preference among patterns that cover one path: exact first, then the longer.
 pub fn preference(pattern: &PathMatch) -> (bool, usize) {
     let (kind, value) = canonical(pattern);
@@ -193,6 +207,14 @@ mod tests {
             (":80", None),
             ("a/b", None),
             ("a@b", None),
+            ("a:b", None),
+            ("a:65536", None),
+            ("a:80:80", None),
+            ("a:+1", None),
+            ("[::1]80", None),
+            ("[::1]:x", None),
+            ("[a]", None),
+            ("a:", Some("a")),
         ] {
             assert_eq!(normalise(authority).as_deref(), host, "{authority}");
         }

@@ -24,6 +24,8 @@ pub struct Accepted {
     pub request: Request<Incoming>,
     /// The connection.
     pub peer: Arc<Peer>,
+    /// What came was no request to pass on, and this stands in its place.
+    pub refused: Option<Fault>,
 }
 
 /// A request with what is known of it before it is routed.
@@ -41,6 +43,8 @@ pub struct Arrival {
     pub request_id: HeaderValue,
     /// Whether the call is gRPC's.
     pub grpc: bool,
+    /// See [`Accepted::refused`].
+    pub refused: Option<Fault>,
 }
 
 /// A request to a function.

@@ -66,6 +66,9 @@ pub enum Fault {
     /// The header fields are longer than the limit, in bytes.
     #[error("the header fields are longer than {0} bytes")]
     HeadTooLong(u32),
+    /// There are more header fields than the limit.
+    #[error("there are more than {0} header fields")]
+    TooManyFields(usize),
     /// The body is longer than the limit, in bytes.
     #[error("the body is longer than {0} bytes")]
     BodyTooLong(u64),
@@ -136,12 +139,17 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it is the request itself that is wrong.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::UriTooLong(_) | Self::HeadTooLong(_) | Self::TooManyFields(_))
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
-            Self::HeadTooLong(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTooLong(_) | Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoFunction { .. } | Self::Bare(_) | Self::NoRoute | Self::Deleted => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -164,6 +172,7 @@ impl Fault {
             Self::Malformed(_) => "malformed-request",
             Self::UriTooLong(_) => "uri-too-long",
             Self::HeadTooLong(_) => "head-too-long",
+            Self::TooManyFields(_) => "too-many-fields",
             Self::BodyTooLong(_) => "body-too-long",
             Self::NoFunction { .. } | Self::Bare(_) => "no-such-function",
             Self::NoRoute => "no-such-route",
@@ -190,6 +199,7 @@ impl Fault {
             Self::Malformed(_) => "Malformed request",
             Self::UriTooLong(_) => "URI too long",
             Self::HeadTooLong(_) => "Request header fields too large",
+            Self::TooManyFields(_) => "Too many request header fields",
             Self::BodyTooLong(_) => "Body too large",
             Self::NoFunction { .. } | Self::Bare(_) => "No such function",
             Self::NoRoute => "No such route",

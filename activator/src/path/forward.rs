@@ -1,5 +1,7 @@
 //! Sends a request to the pod it was granted, and streams both ways.
 
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -216,10 +218,16 @@ fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
 }
 
+/// The pool has refused the response (see `wire::Outlet`).
+fn is_refused(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
 fn describe(error: &hyper::Error) -> &'static str {
     if error.is_incomplete_message() {
         "it closed the connection before the response"
-    } else if error.is_parse() {
+    } else if error.is_parse() || is_refused(error) {
         "its response is not valid HTTP"
     } else if error.is_user() || error.is_body_write_aborted() {
         "the request's body ended early"

@@ -11,7 +11,9 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use super::fault::Fault;
+use super::target;
 use crate::args::Limits;
+use crate::wire::MAX_FIELDS;
 
 /// Whether the request waited for a start.
 pub const COLD_START: HeaderName = HeaderName::from_static("rouse-cold-start");
@@ -75,6 +77,11 @@ pub fn authority<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Fault
     if size(parts) > usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX) + limits.max_uri_bytes.get() {
         return Err(Fault::HeadTooLong(limits.max_head_bytes));
     }
+    // Two are ours: the request's id and its trace.
+    if parts.headers.len() > MAX_FIELDS + 2 {
+        return Err(Fault::TooManyFields(MAX_FIELDS));
+    }
+    target::path(parts.uri.path())?;
     let length = content_length(&parts.headers)?;
     if limits.max_body_bytes > 0 && length.is_some_and(|length| length > limits.max_body_bytes) {
         return Err(Fault::BodyTooLong(limits.max_body_bytes));
@@ -87,8 +94,8 @@ pub fn authority<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Fault
             return Err(Fault::Malformed("Transfer-Encoding in HTTP/1.0"));
         }
     }
-    if parts.method == Method::CONNECT {
-        return Err(Fault::Malformed("CONNECT is not for a gateway"));
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(Fault::Malformed("CONNECT and TRACE are not for a gateway"));
     }
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next().map(|host| host.to_str().map_err(|_| Fault::Malformed("Host is not ASCII"))).transpose()?;
@@ -116,6 +123,11 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
         length = Some(this);
     }
     Ok(length)
+}
+
+/// Whether the connection ends with this response.
+pub fn closes(headers: &HeaderMap) -> bool {
+    headers.get(CONNECTION).is_some_and(|option| option == "close")
 }
 
 /// Whether the call is gRPC's.

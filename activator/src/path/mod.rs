@@ -11,6 +11,7 @@ pub mod observe;
 pub mod problem;
 pub mod rescue;
 pub mod route;
+pub mod target;
 pub mod timing;
 pub mod tunnel;
 

@@ -71,7 +71,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, Accepted { request, peer }: Accepted) -> Self::Future {
+    fn call(&mut self, Accepted { request, peer, refused }: Accepted) -> Self::Future {
         let arrived = Instant::now();
         let (mut parts, body) = request.into_parts();
         headers::strip_own(&mut parts.headers);
@@ -79,7 +79,8 @@ where
         headers::ensure_trace(&mut parts.headers);
         let grpc = headers::is_grpc(&parts.headers);
         let mut unanswered = Unanswered { metrics: Arc::clone(&self.metrics), answered: false };
-        let answer = self.inner.call(Arrival { parts, body, peer, arrived, request_id: request_id.clone(), grpc });
+        let answer =
+            self.inner.call(Arrival { parts, body, peer, arrived, request_id: request_id.clone(), grpc, refused });
         Box::pin(async move {
             let Ok(answer) = answer.await;
             unanswered.answered = true;

@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -56,10 +58,15 @@ where
 
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let (request_id, grpc) = (arrival.request_id.clone(), arrival.grpc);
+        let http1 = arrival.parts.version < Version::HTTP_2;
         let (answer, most) = (self.inner.call(arrival), self.most);
         Box::pin(async move {
             Ok(answer.await.unwrap_or_else(|failure| {
-                let response = problem::response(&failure, request_id.to_str().unwrap_or_default(), grpc);
+                let mut response = problem::response(&failure, request_id.to_str().unwrap_or_default(), grpc);
+                // Whoever sends what is not valid may not agree with us on where it ends.
+                if http1 && failure.fault.is_malformed() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 let response = response.map(|body| body.until(Instant::now() + most));
                 let cold = failure.cold;
                 Answer { response, timeline: None, cold, function: None, failure: Some(failure) }

@@ -47,12 +47,16 @@ pub struct Route<S> {
 
 impl<S> Route<S> {
     fn find(&self, arrival: Arrival) -> Result<Call, Fault> {
-        let Arrival { parts, body, peer, arrived, grpc, .. } = arrival;
+        let Arrival { parts, body, peer, arrived, grpc, refused, .. } = arrival;
+        if let Some(fault) = refused {
+            return Err(fault);
+        }
         let authority = headers::authority(&parts, &self.limits)?;
         let host = HeaderValue::from_str(authority).map_err(|_| Fault::Malformed("Host is not valid"))?;
         let function = self.table.find(authority, parts.uri.path(), &parts.method)?;
         let timeout = grpc.then(|| headers::grpc_timeout(&parts.headers)).flatten();
-        let protocol = headers::upgrade(&parts);
+        // An upgrade behind a body is none: what comes next on the connection would depend on who reads it.
+        let protocol = headers::upgrade(&parts).filter(|_| body.is_end_stream());
         let mut request = Request::from_parts(parts, ());
         let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
         let (mut parts, ()) = request.into_parts();

@@ -13,11 +13,27 @@ use tokio::time::Instant;
 use super::idle::{Idle, Lease};
 use super::{Connector, Exchange, FRESH, Lost, Refused};
 use crate::path::body::RequestBody;
+use crate::wire::{Expects, Outlet};
 
 /// Longest age of an unused connection for a request that may be repeated. The sweep closes older ones anyway.
 const OLDEST: Duration = Duration::from_secs(60);
-/// hyper's read buffer of a connection to a pod grows to this, in bytes; it bounds a response's head too.
+/// hyper's read buffer of a connection to a pod grows to this, in bytes.
 const BUFFER: usize = 128 * 1024;
+/// Longest head of a response, in bytes.
+const HEAD: usize = 64 * 1024;
+
+/// One connection: where requests go in.
+#[derive(Debug)]
+pub(super) struct Line {
+    requests: SendRequest<RequestBody>,
+    expects: Expects,
+}
+
+impl Line {
+    fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+}
 
 /// The connections of one pod.
 #[derive(Debug, Default)]
@@ -38,32 +54,32 @@ impl Connections {
 
     /// The one used last that is fit for use. Looks no further than that or the first that is too old, as every other is
     /// older; those that have been closed are dropped on the way, and the sweep drops the rest of them.
-    fn take(&self, most: Duration) -> Option<SendRequest<RequestBody>> {
+    fn take(&self, most: Duration) -> Option<Line> {
         let now = Instant::now();
         let mut state = self.lock();
         for at in (0..state.idle.len()).rev() {
             let idle = &state.idle[at];
-            if idle.sender.is_closed() {
+            if idle.line.is_closed() {
                 state.idle.remove(at);
             } else if idle.is_older(now, most) {
                 return None;
-            } else if idle.sender.is_ready() {
-                return Some(state.idle.remove(at).sender);
+            } else if idle.line.requests.is_ready() {
+                return Some(state.idle.remove(at).line);
             }
         }
         None
     }
 
-    pub(super) fn put(&self, sender: SendRequest<RequestBody>) {
+    pub(super) fn put(&self, line: Line) {
         let mut state = self.lock();
-        if !state.closed && !sender.is_closed() {
-            state.idle.push(Idle { sender, since: Instant::now() });
+        if !state.closed && !line.is_closed() {
+            state.idle.push(Idle { line, since: Instant::now() });
         }
     }
 
     pub(super) fn sweep(&self, most: Duration) {
         let now = Instant::now();
-        self.lock().idle.retain(|idle| !idle.sender.is_closed() && !idle.is_older(now, most));
+        self.lock().idle.retain(|idle| !idle.line.is_closed() && !idle.is_older(now, most));
     }
 
     pub(super) fn close(&self) {
@@ -80,8 +96,8 @@ pub(super) async fn send(
     mut request: Request<RequestBody>,
     repeatable: bool,
 ) -> Result<Exchange, Lost> {
-    while let Some(sender) = connections.take(if repeatable { OLDEST } else { FRESH }) {
-        match attempt(connections, sender, request, repeatable).await {
+    while let Some(line) = connections.take(if repeatable { OLDEST } else { FRESH }) {
+        match attempt(connections, line, request, repeatable).await {
             Err(Lost::Unsent(back, _)) => request = *back,
             // The pod closed the connection as the request was sent. It does no harm twice: a new connection.
             Err(Lost::Broken(_, Some(copy))) => {
@@ -92,7 +108,7 @@ pub(super) async fn send(
         }
     }
     match connector.connect(handshake).await {
-        Ok(sender) => attempt(connections, sender, request, repeatable).await,
+        Ok(line) => attempt(connections, line, request, repeatable).await,
         Err(cause) => Err(Lost::Unsent(Box::new(request), cause)),
     }
 }
@@ -100,12 +116,13 @@ pub(super) async fn send(
 /// One attempt on one connection.
 async fn attempt(
     connections: &Arc<Connections>,
-    mut sender: SendRequest<RequestBody>,
+    mut line: Line,
     request: Request<RequestBody>,
     repeatable: bool,
 ) -> Result<Exchange, Lost> {
     let copy = repeatable.then(|| Box::new(copy(&request)));
-    let response: Response<Incoming> = match sender.try_send_request(request).await {
+    line.expects.response();
+    let response: Response<Incoming> = match line.requests.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
             return Err(match error.take_message() {
@@ -114,15 +131,17 @@ async fn attempt(
             });
         }
     };
-    let lease = Lease { connections: Arc::clone(connections), sender };
+    let lease = Lease { connections: Arc::clone(connections), line };
     Ok(Exchange { response, lease: Some(lease) })
 }
 
-async fn handshake(stream: TcpStream) -> hyper::Result<SendRequest<RequestBody>> {
-    let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream)).await?;
+async fn handshake(stream: TcpStream) -> hyper::Result<Line> {
+    let expects = Expects::default();
+    let io = TokioIo::new(Outlet::new(stream, expects.clone(), HEAD));
+    let (requests, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
     tokio::spawn(connection.with_upgrades());
-    Ok(sender)
+    Ok(Line { requests, expects })
 }
 
 /// The same request once more; only for one without a body.
@@ -141,13 +160,13 @@ mod tests {
     use crate::world::eventually;
 
     /// An unused connection, and the pod's end of it.
-    async fn opened() -> (SendRequest<RequestBody>, TcpStream) {
+    async fn opened() -> (Line, TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (stream, accepted) =
             tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), async { listener.accept().await });
-        let mut sender = handshake(stream.unwrap()).await.unwrap();
-        sender.ready().await.unwrap();
-        (sender, accepted.unwrap().0)
+        let mut line = handshake(stream.unwrap()).await.unwrap();
+        line.requests.ready().await.unwrap();
+        (line, accepted.unwrap().0)
     }
 
     #[tokio::test]
@@ -155,13 +174,13 @@ mod tests {
         let connections = Connections::default();
         let mut pods = Vec::new();
         for _ in 0..4 {
-            let (sender, pod) = opened().await;
-            connections.put(sender);
+            let (line, pod) = opened().await;
+            connections.put(line);
             pods.push(pod);
         }
         pods.truncate(2);
-        eventually(|| connections.lock().idle.iter().filter(|idle| idle.sender.is_closed()).count() == 2).await;
-        assert!(connections.take(OLDEST).is_some_and(|sender| sender.is_ready()));
+        eventually(|| connections.lock().idle.iter().filter(|idle| idle.line.is_closed()).count() == 2).await;
+        assert!(connections.take(OLDEST).is_some_and(|line| line.requests.is_ready()));
         assert_eq!(connections.lock().idle.len(), 1);
     }
 

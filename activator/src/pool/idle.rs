@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use super::http1::Connections;
-use crate::path::body::RequestBody;
+use super::http1::{Connections, Line};
 
 /// An unused connection.
 #[derive(Debug)]
 pub(super) struct Idle {
-    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) line: Line,
     pub(super) since: Instant,
 }
 
@@ -27,12 +25,12 @@ impl Idle {
 #[derive(Debug)]
 pub struct Lease {
     pub(super) connections: Arc<Connections>,
-    pub(super) sender: SendRequest<RequestBody>,
+    pub(super) line: Line,
 }
 
 impl Lease {
     /// The response's body was read to its end: the connection can take another request.
     pub fn finish(self) {
-        self.connections.put(self.sender);
+        self.connections.put(self.line);
     }
 }

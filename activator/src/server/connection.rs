@@ -8,7 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::header::UPGRADE;
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -20,12 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
-use super::deadline::watched;
+use super::deadline::{Late, watched};
 use super::io::{self as peer_io, Peer};
 use super::streams::Streams;
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
+use crate::path::headers;
+use crate::wire::Inlet;
 
 /// Bytes of a request's body that wait here while the request is held, a stream. It also is what a stream may have under
 /// way later on: hyper's window is one for all streams, of whatever age.
@@ -81,15 +84,28 @@ pub(super) async fn serve<P>(
         debug!(peer = %address, "A connection was closed before its first request.");
         return;
     };
-    let (io, peer) = peer_io::split(stream, address);
+    let inlet = (!is_http2).then(|| Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()));
+    let (io, peer) = peer_io::split(stream, address, inlet);
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
         if request.version() == Version::HTTP_10 {
             caller.reads_to_the_end();
         }
+        let upgrade = request.headers().contains_key(UPGRADE);
         // No layer of the path makes a request wait before it is called.
-        path.clone().call(Accepted { request, peer: Arc::clone(&caller) })
+        let answer = path.clone().call(Accepted { refused: caller.served(), request, peer: Arc::clone(&caller) });
+        let caller = Arc::clone(&caller);
+        async move {
+            let Ok(answer) = answer.await;
+            if upgrade {
+                caller.decided(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+            }
+            if headers::closes(answer.headers()) {
+                caller.is_refused();
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let serving = async {
         if is_http2 {
@@ -124,8 +140,11 @@ pub(super) async fn serve<P>(
             }
         }
     };
-    let stalled = || peer.stalled().map(|since| since + limits.header_timeout);
-    match watched(serving, stalled).await {
+    let late = || Late {
+        stalled: peer.stalled().map(|since| since + limits.header_timeout),
+        half: peer.head_begun().map(|since| since + limits.head_timeout),
+    };
+    match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {
             // The path's only errors are bodies that broke off.
@@ -134,7 +153,10 @@ pub(super) async fn serve<P>(
             }
             debug!(peer = %address, %error, "A connection broke.");
         }
-        Some(Ok(())) => unfinished.let_be(),
+        Some(Ok(())) => {
+            unfinished.let_be();
+            peer.farewell().await;
+        }
     }
 }
 
@@ -158,9 +180,14 @@ async fn open(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
+fn bytes(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    let head = usize::try_from(limits.max_head_bytes).unwrap_or(usize::MAX).saturating_add(limits.max_uri_bytes.get());
+    // The inlet refuses what is longer, so hyper never has to.
+    let head = bytes(limits.max_head_bytes).saturating_add(limits.max_uri_bytes.get()).saturating_add(4096);
     builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(head);
     builder
 }

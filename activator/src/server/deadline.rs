@@ -26,16 +26,26 @@ struct Exchange {
 }
 
 impl Exchange {
-    /// When to give up, if ever. `stalled` is when a caller that takes nothing now is given up: within an exchange it may
-    /// take its time, up to the deadline. What the caller has not taken after the exchange's end is no longer anybody's,
-    /// but pins the connection, and whatever request comes behind it.
-    fn limit(self, stalled: impl Fn() -> Option<Instant>) -> Option<Instant> {
+    /// When to give up, if ever. Within an exchange a caller may take its time, up to the deadline; see [`Late`] for after
+    /// it.
+    fn limit(self, late: impl Fn() -> Late) -> Option<Instant> {
         if self.open {
-            self.deadline
-        } else {
-            stalled().map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)))
+            return self.deadline;
         }
+        let Late { stalled, half } = late();
+        let stalled = stalled.map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)));
+        [stalled, half].into_iter().flatten().min()
     }
+}
+
+/// When a caller is given up between two exchanges, if ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Late {
+    /// It takes nothing of what is left of the last exchange, whose deadline it has for that in any case. That is no longer
+    /// anybody's, but pins the connection, and whatever request comes behind it.
+    pub(super) stalled: Option<Instant>,
+    /// It has said half of what it wants.
+    pub(super) half: Option<Instant>,
 }
 
 fn lock(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
@@ -61,16 +71,16 @@ impl Drop for Deadline {
     }
 }
 
-/// Serves to the end, or drops `serving` when its exchange's deadline passes; `None` then. So it does at `stalled()`, while
-/// that says something and no exchange is open.
+/// Serves to the end, or drops `serving` when its exchange's deadline passes; `None` then. So it does when it is late, while
+/// no exchange is open.
 ///
 /// One timer for however many exchanges: it is moved for an earlier deadline only, and wakes for nothing once in a while.
-pub(super) async fn watched<F: Future>(serving: F, stalled: impl Fn() -> Option<Instant>) -> Option<F::Output> {
+pub(super) async fn watched<F: Future>(serving: F, late: impl Fn() -> Late) -> Option<F::Output> {
     let exchange = Arc::<Mutex<Exchange>>::default();
     let mut timer = pin!(sleep(Duration::MAX));
-    let mut late = |cx: &mut Context<'_>| {
+    let mut over = |cx: &mut Context<'_>| {
         loop {
-            let limit = lock(&exchange).limit(&stalled);
+            let limit = lock(&exchange).limit(&late);
             let Some(at) = limit else { return Poll::Pending };
             if at <= Instant::now() {
                 return Poll::Ready(());
@@ -87,7 +97,7 @@ pub(super) async fn watched<F: Future>(serving: F, stalled: impl Fn() -> Option<
     poll_fn(|cx| match serving.as_mut().poll(cx) {
         Poll::Ready(served) => Poll::Ready(Some(served)),
         // After it, so that a deadline it has just set is seen.
-        Poll::Pending => late(cx).map(|()| None),
+        Poll::Pending => over(cx).map(|()| None),
     })
     .await
 }
@@ -111,7 +121,7 @@ mod tests {
             pending::<()>().await;
             drop(holds);
         };
-        assert_eq!(watched(serving, || None).await, None);
+        assert_eq!(watched(serving, Late::default).await, None);
         assert_eq!((began.elapsed(), Arc::strong_count(&held)), (SECOND, 1));
     }
 
@@ -131,7 +141,7 @@ mod tests {
             let _third = Deadline::set(began + 13 * SECOND);
             pending::<()>().await;
         };
-        assert_eq!(watched(serving, || None).await, None);
+        assert_eq!(watched(serving, Late::default).await, None);
         assert_eq!(began.elapsed(), 13 * SECOND);
     }
 
@@ -146,7 +156,7 @@ mod tests {
                 tokio::time::advance(Duration::from_millis(1)).await;
             }
         };
-        assert_eq!(watched(serving, || None).await, None::<()>);
+        assert_eq!(watched(serving, Late::default).await, None::<()>);
         assert!(began.elapsed() >= SECOND);
     }
 
@@ -161,7 +171,7 @@ mod tests {
             drop(exchange);
             pending::<()>().await;
         };
-        assert_eq!(watched(serving, || stalled.get()).await, None);
+        assert_eq!(watched(serving, || Late { stalled: stalled.get(), half: None }).await, None);
         assert_eq!(began.elapsed(), 10 * SECOND, "what is left may be taken until the deadline");
     }
 
@@ -178,8 +188,12 @@ mod tests {
             (early, false, late, late),
             (late, false, early, late),
         ] {
-            assert_eq!(Exchange { deadline, open }.limit(|| stalled), limit, "{deadline:?} {open} {stalled:?}");
+            let late = || Late { stalled, half: None };
+            assert_eq!(Exchange { deadline, open }.limit(late), limit, "{deadline:?} {open} {stalled:?}");
         }
+        let half = || Late { stalled: late, half: early };
+        assert_eq!(Exchange { deadline: late, open: false }.limit(half), early, "the last exchange is no excuse");
+        assert_eq!(Exchange { deadline: late, open: true }.limit(half), late, "nobody looks at it yet");
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! A caller's connection, which can be asked from outside whether the caller is still there.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -12,8 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::path::fault::Fault;
+use crate::wire::Inlet;
+
 /// How often a held request with an unread body looks whether its caller is there.
 const LOOK: Duration = Duration::from_millis(250);
+/// For so long a caller that was refused is listened to, and so many bytes of it are thrown away: a connection that is
+/// closed with bytes unread is reset, and the answer may be lost with it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// See [`FAREWELL`].
+const FAREWELL_BYTES: usize = 256 * 1024;
 
 /// The other end of a connection.
 #[derive(Debug)]
@@ -29,6 +38,11 @@ struct Socket {
     /// Since when there is something to write and the caller takes none of it.
     stalled: Option<Instant>,
     end_is_whole: bool,
+    /// For HTTP/1.
+    inlet: Option<Inlet>,
+    refused: bool,
+    /// When the first part of a head came whose rest has not come.
+    head: Option<Instant>,
 }
 
 impl Socket {
@@ -47,9 +61,52 @@ impl Peer {
         lock(&self.socket).stalled
     }
 
+    /// When the first part of a head came whose rest has not come.
+    pub(super) fn head_begun(&self) -> Option<Instant> {
+        lock(&self.socket).head
+    }
+
     /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
     pub(super) fn reads_to_the_end(&self) {
         lock(&self.socket).end_is_whole = true;
+    }
+
+    /// hyper has read a request. Gives why it is none, if it is the one in place of a refused one.
+    pub(super) fn served(&self) -> Option<Fault> {
+        lock(&self.socket).inlet.as_mut().and_then(Inlet::served)
+    }
+
+    /// The request that asked to go over to another protocol is answered.
+    pub(super) fn decided(&self, switched: bool) {
+        if let Some(inlet) = &mut lock(&self.socket).inlet {
+            inlet.decided(switched);
+        }
+    }
+
+    /// Its last request was refused, for whatever reason: see [`Peer::farewell`].
+    pub(super) fn is_refused(&self) {
+        lock(&self.socket).refused = true;
+    }
+
+    /// Listens for a while to a caller whose last request was refused, so that it gets to read why.
+    pub(super) async fn farewell(&self) {
+        if !lock(&self.socket).refused {
+            return;
+        }
+        let listen = async {
+            let mut thrown = 0;
+            let mut waste = [0; 4096];
+            while thrown < FAREWELL_BYTES {
+                let mut waste = ReadBuf::new(&mut waste);
+                let came = poll_fn(|cx| Pin::new(&mut lock(&self.socket).stream).poll_read(cx, &mut waste)).await;
+                if came.is_err() || waste.filled().is_empty() {
+                    return;
+                }
+                thrown += waste.filled().len();
+            }
+        };
+        // Heard out or not, the connection is closed now.
+        let _ = tokio::time::timeout(FAREWELL, listen).await;
     }
 
     /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest
@@ -85,10 +142,11 @@ pub(super) struct Io {
     vectored: bool,
 }
 
-/// Splits a connection into what hyper serves and what the request path may ask.
-pub(super) fn split(stream: TcpStream, address: SocketAddr) -> (Io, Arc<Peer>) {
+/// Splits a connection into what hyper serves and what the request path may ask. `inlet`: for HTTP/1.
+pub(super) fn split(stream: TcpStream, address: SocketAddr, inlet: Option<Inlet>) -> (Io, Arc<Peer>) {
     let vectored = stream.is_write_vectored();
-    let socket = Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false }));
+    let socket =
+        Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false, inlet, refused: false, head: None }));
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, socket }))
 }
 
@@ -99,7 +157,28 @@ fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut lock(&self.socket).stream).poll_read(cx, buf)
+        let mut socket = lock(&self.socket);
+        let Socket { stream, inlet, head, .. } = &mut *socket;
+        let Some(inlet) = inlet else { return Pin::new(stream).poll_read(cx, buf) };
+        loop {
+            if inlet.hand_over(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            if inlet.is_closed() {
+                // hyper asks again after it has answered, which is what this waits for.
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+            if buf.filled().len() == before {
+                return Poll::Ready(Ok(()));
+            }
+            inlet.came(buf, before);
+            *head = if inlet.in_head() { head.or_else(|| Some(Instant::now())) } else { None };
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -141,6 +220,6 @@ impl Peer {
         let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         drop(opened);
         let (stream, address) = accepted.unwrap();
-        split(stream, address).1
+        split(stream, address, None).1
     }
 }

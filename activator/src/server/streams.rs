@@ -8,7 +8,7 @@ use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::deadline::watched;
+use super::deadline::{Late, watched};
 
 /// Runs streams, and counts those that are open.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
         let counted = Counted(self.clone());
         tokio::spawn(async move {
             // What a caller does not take of one stream is the connection's affair.
-            if watched(stream, || None).await.is_none() {
+            if watched(stream, Late::default).await.is_none() {
                 debug!("A stream was reset: the time for its exchange is up.");
             }
             drop(counted);

@@ -159,6 +159,38 @@ async fn a_stream_that_is_quiet_both_ways_is_reset_too() {
 }
 
 #[tokio::test]
+async fn a_head_that_does_not_end_is_not_waited_for() {
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let whole = "GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n";
+    for before in ["", whole] {
+        let mut caller = world.caller(&format!("{before}GET / HTTP/1.1\r\nhost: nobo")).await;
+        // A byte now and then does not help.
+        let drip = async {
+            while caller.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(SOON, drip).await.expect("the connection stays open");
+    }
+    // A connection without a request is another matter, and so is one whose head came in time.
+    let mut caller = world.caller(whole).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    caller.write_all(whole.as_bytes()).await.unwrap();
+    eventually_answers(&mut caller, 2).await;
+}
+
+/// Waits for so many answers.
+async fn eventually_answers(caller: &mut TcpStream, count: usize) {
+    let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+    while String::from_utf8_lossy(&seen).matches("HTTP/1.1 404").count() < count {
+        let read = timeout(SOON, caller.read(&mut buffer)).await.expect("no answer").unwrap();
+        assert!(read > 0, "the connection was closed");
+        seen.extend_from_slice(&buffer[..read]);
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_takes_no_answers_is_let_go() {
     let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
     let world = world_with(json!({}), limits).await;

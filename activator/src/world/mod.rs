@@ -10,6 +10,7 @@ mod failing;
 mod pod;
 mod protocols;
 mod warm;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

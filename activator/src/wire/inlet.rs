@@ -1,0 +1,205 @@
+//! What has come from a caller and what of it hyper gets to see.
+
+use tokio::io::ReadBuf;
+
+use super::backlog::Backlog;
+use super::requests::{Next, Requests};
+use crate::path::fault::Fault;
+
+/// What hyper gets in place of a head that goes no further: a request that it answers, in its turn and with what the path
+/// says of it, and the last one of the connection.
+const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+
+/// Between a caller's socket and hyper.
+#[derive(Debug)]
+pub struct Inlet {
+    requests: Requests,
+    backlog: Backlog,
+    refused: Option<Fault>,
+    /// Requests that hyper has read.
+    served: u64,
+}
+
+impl Inlet {
+    /// Of a new connection. Limits in bytes: of header fields, and of a path with its query.
+    pub fn new(max_fields: usize, max_target: usize) -> Self {
+        let requests = Requests::new(max_fields, max_target);
+        Self { requests, backlog: Backlog::default(), refused: None, served: 0 }
+    }
+
+    /// Whether there is nothing to be read from the caller now.
+    pub fn is_closed(&self) -> bool {
+        self.requests.next(self.backlog.waiting()) == Next::Wait
+    }
+
+    /// Whether the beginning of a head waits for its rest.
+    pub fn in_head(&self) -> bool {
+        self.backlog.waiting() > 0 && self.requests.in_head()
+    }
+
+    /// Hands over what is ready. Whether that was anything.
+    pub fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
+        self.backlog.hand_over(to)
+    }
+
+    /// Bytes were read into `buf`, behind the first `before`. Leaves those in it that go on now.
+    pub fn came(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let Self { requests, backlog, .. } = self;
+        let mut refused = None;
+        backlog.came(buf, before, |bytes| inspect(requests, bytes, &mut refused));
+        self.end(refused);
+    }
+
+    /// The request that asked to go over to another protocol is answered.
+    pub fn decided(&mut self, switched: bool) {
+        let Self { requests, backlog, .. } = self;
+        let mut refused = None;
+        requests.decided(switched);
+        backlog.look_again(|bytes| inspect(requests, bytes, &mut refused));
+        self.end(refused);
+    }
+
+    /// hyper has read a request. Gives why it is none, if it is the one in place of a refused one.
+    pub fn served(&mut self) -> Option<Fault> {
+        self.served += 1;
+        if self.served > self.requests.passed() { self.refused.clone() } else { None }
+    }
+
+    fn end(&mut self, refused: Option<Fault>) {
+        if refused.is_some() {
+            self.backlog.replace(IN_PLACE);
+            self.refused = refused;
+        }
+    }
+}
+
+fn inspect(requests: &mut Requests, bytes: &[u8], refused: &mut Option<Fault>) -> usize {
+    let inspected = requests.inspect(bytes);
+    *refused = inspected.refused;
+    inspected.pass
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What hyper sees when these pieces come.
+    fn seen(inlet: &mut Inlet, pieces: &[&[u8]]) -> Vec<u8> {
+        let mut seen = Vec::new();
+        let mut memory = [0; 256];
+        let drain = |inlet: &mut Inlet, seen: &mut Vec<u8>| {
+            let mut memory = [0; 7];
+            loop {
+                let mut buf = ReadBuf::new(&mut memory);
+                if !inlet.hand_over(&mut buf) {
+                    return;
+                }
+                seen.extend_from_slice(buf.filled());
+            }
+        };
+        for piece in pieces {
+            drain(inlet, &mut seen);
+            let mut buf = ReadBuf::new(&mut memory);
+            buf.put_slice(b"before");
+            buf.put_slice(piece);
+            inlet.came(&mut buf, 6);
+            assert!(buf.filled().starts_with(b"before"));
+            seen.extend_from_slice(&buf.filled()[6..]);
+        }
+        drain(inlet, &mut seen);
+        seen
+    }
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    const CHUNKED: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n";
+    const BAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+
+    #[test]
+    fn what_is_right_goes_on_as_it_is() {
+        let whole = [GET, POST, CHUNKED, GET].concat();
+        for cut in 0..whole.len() {
+            let mut inlet = Inlet::new(1000, 1000);
+            let (first, second) = whole.split_at(cut);
+            assert_eq!(seen(&mut inlet, &[first, second]), whole, "cut at {cut}");
+            assert!(inlet.backlog.waiting() == 0 && inlet.refused.is_none());
+            assert_eq!((0..4).filter_map(|_| inlet.served()).count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_right_is_replaced_and_ends_it() {
+        let bytes = [GET, POST, BAD, GET].concat();
+        for cut in 0..bytes.len() {
+            let mut inlet = Inlet::new(1000, 1000);
+            let (first, second) = bytes.split_at(cut);
+            // Nothing is read behind a request that was refused.
+            let pieces: &[&[u8]] = if cut < GET.len() + POST.len() + BAD.len() { &[first, second] } else { &[first] };
+            assert_eq!(seen(&mut inlet, pieces), [GET, POST, IN_PLACE].concat(), "cut at {cut}");
+            assert!(inlet.is_closed());
+            let served: Vec<_> = (0..3).map(|_| inlet.served()).collect();
+            assert_eq!(served, [None, None, Some(Fault::Malformed("more than one Host"))]);
+        }
+    }
+
+    #[test]
+    fn nothing_goes_on_before_a_change_of_protocol_is_decided() {
+        let ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        for (switched, behind, then) in [
+            (true, b"\x81\x05hello\n\n".as_slice(), b"\x81\x05hello\n\n".as_slice()),
+            (false, GET, GET),
+            (false, BAD, IN_PLACE),
+        ] {
+            let mut inlet = Inlet::new(1000, 1000);
+            assert_eq!(seen(&mut inlet, &[ask, behind]), ask);
+            inlet.decided(switched);
+            assert_eq!(seen(&mut inlet, &[]), then);
+        }
+        let mut inlet = Inlet::new(1000, 1000);
+        seen(&mut inlet, &[ask]);
+        for _ in 0..1100 {
+            assert!(!inlet.is_closed() || inlet.backlog.waiting() >= 64 << 10);
+            seen(&mut inlet, &[&[0; 60]]);
+        }
+        assert!(inlet.is_closed(), "what a caller sends ahead has a bound");
+    }
+
+    #[test]
+    fn heads_have_a_bound() {
+        let cases: [(Vec<u8>, u16); 4] = [
+            ([b"GET /".as_slice(), &[b'a'; 200]].concat(), 414),
+            ([GET.strip_suffix(b"\r\n").unwrap(), b"A: ", &[b'b'; 240]].concat(), 431),
+            ([b"GET / HTTP/1.1\r\nHost: a\r\n".as_slice(), &b"A: b\r\n".repeat(50), b"\r\n"].concat(), 431),
+            ([b"GET / HTTP/1.1\r\nHost: a\r\n".as_slice(), &b"A:\r\n".repeat(100), b"\r\n"].concat(), 431),
+        ];
+        for (bytes, status) in cases {
+            let most = if bytes.starts_with(b"GET / HTTP/1.1\r\nHost: a\r\nA:\r\n") { 1000 } else { 100 };
+            let mut inlet = Inlet::new(most, 100);
+            let pieces: Vec<&[u8]> = bytes.chunks(100).collect();
+            assert_eq!(seen(&mut inlet, &pieces[..]), IN_PLACE, "{}", bytes.escape_ascii());
+            assert_eq!(inlet.served().map(|fault| fault.status().as_u16()), Some(status), "{}", bytes.escape_ascii());
+        }
+    }
+
+    proptest::proptest! {
+        /// However the bytes are cut, hyper sees the same.
+        #[test]
+        fn cuts_make_no_difference(parts in proptest::collection::vec(0usize..4, 1..6), cuts in proptest::collection::vec(1usize..90, 1..20)) {
+            let parts: Vec<&[u8]> = parts.into_iter().map(|at| [GET, POST, CHUNKED, BAD][at]).collect();
+            let bytes = parts.concat();
+            let mut expected = Vec::new();
+            for part in parts {
+                expected.extend_from_slice(if part == BAD { IN_PLACE } else { part });
+                if part == BAD { break }
+            }
+            let (mut inlet, mut got, mut at) = (Inlet::new(1000, 1000), Vec::new(), 0);
+            for cut in cuts.into_iter().cycle() {
+                if at >= bytes.len() || inlet.is_closed() { break }
+                let end = (at + cut).min(bytes.len());
+                got.extend(seen(&mut inlet, &[&bytes[at..end]]));
+                at = end;
+            }
+            proptest::prop_assert_eq!(got, expected);
+        }
+    }
+}

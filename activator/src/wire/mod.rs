@@ -1,0 +1,19 @@
+//! What HTTP/1 looks like before hyper reads it.
+//!
+//! hyper reads leniently and hides what it read over: of `Content-Length` beside `Transfer-Encoding` it keeps one, of two
+//! equal lengths one, and a bare LF ends a line for it. Whatever else reads the same bytes, before us or behind us, may see
+//! other messages in them. So every head is looked at as it comes, and one that two readers could take for two things goes
+//! no further, in either direction.
+
+mod backlog;
+mod chunks;
+mod head;
+mod inlet;
+mod lines;
+mod outlet;
+mod requests;
+mod responses;
+
+pub use head::MAX_FIELDS;
+pub use inlet::Inlet;
+pub use outlet::{Expects, Outlet};
