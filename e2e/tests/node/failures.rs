@@ -23,8 +23,8 @@ use tokio::time::{sleep, sleep_until};
 
 /// How soon after Kubernetes the caller must know.
 const SOON: Duration = Duration::from_secs(2);
-/// An ordinary start, on a machine that is busy with other tests.
-const ORDINARY: Duration = Duration::from_secs(10);
+/// An ordinary start, on a machine that is busy with other tests. One that is not afresh waits out a back-off of over a minute.
+const ORDINARY: Duration = Duration::from_secs(30);
 /// Seconds for which the cause stays. Kubernetes' own back-offs grow to minutes in this time. For a quick look while at
 /// work on Rouse: `ROUSE_E2E_CAUSE_SECONDS=5`.
 const CAUSE_SECONDS: u64 = 120;
