@@ -102,7 +102,7 @@ pub(super) async fn serve<P>(
                 caller.decided(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
             }
             if headers::closes(answer.headers()) {
-                caller.is_refused();
+                caller.mark_refused();
             }
             Ok::<_, Infallible>(answer)
         }

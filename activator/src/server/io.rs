@@ -84,7 +84,7 @@ impl Peer {
     }
 
     /// Its last request was refused, for whatever reason: see [`Peer::farewell`].
-    pub(super) fn is_refused(&self) {
+    pub(super) fn mark_refused(&self) {
         lock(&self.socket).refused = true;
     }
 

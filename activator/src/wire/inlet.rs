@@ -3,7 +3,7 @@
 use tokio::io::ReadBuf;
 
 use super::backlog::Backlog;
-use super::requests::{Next, Requests};
+use super::requests::Requests;
 use crate::path::fault::Fault;
 
 /// What hyper gets in place of a head that goes no further: a request that it answers, in its turn and with what the path
@@ -29,7 +29,7 @@ impl Inlet {
 
     /// Whether there is nothing to be read from the caller now.
     pub fn is_closed(&self) -> bool {
-        self.requests.next(self.backlog.waiting()) == Next::Wait
+        self.requests.is_closed(self.backlog.waiting())
     }
 
     /// Whether the beginning of a head waits for its rest.

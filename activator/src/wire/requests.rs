@@ -21,15 +21,6 @@ enum State {
     Refused,
 }
 
-/// Where the next bytes of a connection come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// The caller.
-    Read,
-    /// Nowhere, until the present request is answered.
-    Wait,
-}
-
 /// What becomes of bytes that were read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inspected {
@@ -82,12 +73,12 @@ impl Requests {
         matches!(self.state, State::Head(_))
     }
 
-    /// Whether to read on, with so many bytes waiting.
-    pub(super) fn next(&self, waiting: usize) -> Next {
+    /// Whether nothing more is to be read, with so many bytes waiting: ever, or until the present request is answered.
+    pub(super) fn is_closed(&self, waiting: usize) -> bool {
         match self.state {
-            State::Undecided if waiting >= AHEAD => Next::Wait,
-            State::Refused => Next::Wait,
-            _ => Next::Read,
+            State::Undecided => waiting >= AHEAD,
+            State::Refused => true,
+            _ => false,
         }
     }
 
