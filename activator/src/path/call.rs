@@ -1,6 +1,5 @@
 //! What travels between the layers.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,18 +86,13 @@ impl Call {
     pub fn capped(&self, instant: Instant) -> Instant {
         self.caller_deadline.map_or(instant, |own| own.min(instant))
     }
-
-    /// The peer's address.
-    pub fn peer_ip(&self) -> IpAddr {
-        self.peer.address.ip()
-    }
 }
 
 /// A request with leave to send it to a pod.
 #[derive(Debug)]
 pub struct Sending {
-    /// The request.
-    pub call: Call,
+    /// The request. On the heap, as it goes from layer to layer.
+    pub call: Box<Call>,
     /// The slot at the pod.
     pub grant: Grant,
 }

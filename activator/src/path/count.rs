@@ -52,7 +52,7 @@ impl Drop for Counted {
     }
 }
 
-impl<S: Service<Call>> Service<Call> for Count<S> {
+impl<S: Service<Box<Call>>> Service<Box<Call>> for Count<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -61,7 +61,7 @@ impl<S: Service<Call>> Service<Call> for Count<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Box<Call>) -> Self::Future {
         let (counted, news) = Counted::new(&call.function);
         call.counted = Some(counted);
         if news {

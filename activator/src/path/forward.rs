@@ -20,7 +20,7 @@ use super::body::{BodyLimit, Held, RequestBody, ResponseBody};
 use super::call::{Answer, Call, Sending, Trouble};
 use super::count::Counted;
 use super::fault::{Fault, Phase};
-use super::headers;
+use super::headers::{self, Sender};
 use super::tunnel::Tunnels;
 use crate::args::Limits;
 use crate::hold::Grant;
@@ -69,9 +69,9 @@ impl Service<Sending> for Forward {
 }
 
 impl Shared {
-    async fn send(&self, mut call: Call, grant: Grant) -> Result<Answer, Trouble> {
+    async fn send(&self, mut call: Box<Call>, grant: Grant) -> Result<Answer, Trouble> {
         let pod = Arc::clone(grant.taken.pod());
-        let Some(pool) = pod.pool() else { return Err(Trouble::Unsent(Box::new(call))) };
+        let Some(pool) = pod.pool() else { return Err(Trouble::Unsent(call)) };
         let protocol = pool.target().protocol;
         let sent = Instant::now();
         let request_limit = call.function.spec.load().request;
@@ -95,7 +95,7 @@ impl Shared {
             Err(SendError::Unsent { request, cause }) => {
                 self.doubt(&pod, &call, &cause);
                 restore(&mut call, *request);
-                return Err(Trouble::Unsent(Box::new(call)));
+                return Err(Trouble::Unsent(call));
             }
             Err(SendError::Broken(error)) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
@@ -129,7 +129,7 @@ impl Shared {
     /// The pod goes over to another protocol: both connections become one tunnel.
     fn switch(
         &self,
-        mut call: Call,
+        mut call: Box<Call>,
         mut response: Response<Incoming>,
         grant: Grant,
         counted: Counted,
@@ -142,8 +142,7 @@ impl Shared {
         let protocol = response.headers().get(UPGRADE).cloned();
         self.tunnels.join(caller, pod, (grant.taken, counted));
         let (mut parts, _) = response.into_parts();
-        headers::strip_hop_by_hop(&mut parts.headers);
-        headers::strip_own(&mut parts.headers);
+        headers::strip(&mut parts.headers, Sender::Pod);
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
             parts.headers.insert(UPGRADE, protocol);
@@ -198,7 +197,10 @@ fn await_continue(request: &mut Request<RequestBody>) {
 /// Puts a request that was not sent back together.
 fn restore(call: &mut Call, request: Request<RequestBody>) {
     let (mut parts, body) = request.into_parts();
-    headers::strip_hop_by_hop(&mut parts.headers);
+    if call.upgrade.is_some() {
+        parts.headers.remove(CONNECTION);
+        parts.headers.remove(UPGRADE);
+    }
     call.parts = parts;
     call.body = body.into_incoming();
 }
@@ -206,8 +208,7 @@ fn restore(call: &mut Call, request: Request<RequestBody>) {
 /// The response as the caller gets it.
 fn incoming(response: Response<Incoming>, held: Held) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
-    headers::strip_hop_by_hop(&mut parts.headers);
-    headers::strip_own(&mut parts.headers);
+    headers::strip(&mut parts.headers, Sender::Pod);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::pod(body, held))

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::{Method, Uri, Version};
@@ -23,13 +24,13 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// Fields that every request gets on its way.
+pub const ADDED: usize = 6;
 /// How headers begin that only Rouse sets.
 const OWN: &str = "rouse-";
 /// How headers begin in which proxies say who asked them and how; from a caller they are hearsay.
@@ -170,46 +171,68 @@ fn nominates(headers: &HeaderMap, option: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(option))
 }
 
+/// Whose head it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A caller's. What it says of who asks is taken out too.
+    Caller,
+    /// A pod's.
+    Pod,
+}
+
+/// What becomes of a field on the way through.
+enum Way {
+    On,
+    Out,
+    /// It stays if it says `trailers` only.
+    Te,
+    /// It goes, and those with it that it names.
+    Connection,
+}
+
+fn way(name: &str, sender: Sender) -> Way {
+    // Most names are told by their first byte.
+    match name.as_bytes().first() {
+        Some(b'c') if name == "connection" => Way::Connection,
+        Some(b't') if name == "te" => Way::Te,
+        Some(b't') if name == "trailer" || name == "transfer-encoding" => Way::Out,
+        Some(b'k') if name == "keep-alive" => Way::Out,
+        Some(b'p') if matches!(name, "proxy-connection" | "proxy-authenticate" | "proxy-authorization") => Way::Out,
+        Some(b'u') if name == "upgrade" => Way::Out,
+        Some(b'h') if name == "http2-settings" => Way::Out,
+        Some(b'r') if begins(name, OWN) => Way::Out,
+        Some(b'x') if sender == Sender::Caller && HEARSAY.iter().any(|claim| begins(name, claim)) => Way::Out,
+        _ => Way::On,
+    }
+}
+
 /// Takes out what is between two neighbours only: the fields of RFC 9110, section 7.6.1, and those that `Connection`
-/// names. `TE: trailers` stays, as it goes on unchanged and gRPC asks for it.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-            // A caller must not be able to take these away from the function.
-            .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT].contains(name))
-            .collect();
-        for name in named {
-            headers.remove(name);
+/// names; and what only Rouse may say. `TE: trailers` stays, as it goes on unchanged and gRPC asks for it.
+pub fn strip(headers: &mut HeaderMap, sender: Sender) {
+    let mut out = Vec::new();
+    for name in headers.keys() {
+        match way(name.as_str(), sender) {
+            Way::On => {}
+            Way::Te if headers.get(TE).is_some_and(|te| te.as_bytes() == b"trailers") => {}
+            Way::Te | Way::Out => out.push(name.clone()),
+            Way::Connection => {
+                out.extend(nominated(headers));
+                out.push(CONNECTION);
+            }
         }
-        headers.remove(CONNECTION);
     }
-    if headers.get(TE).is_some_and(|te| te.as_bytes() != b"trailers") {
-        headers.remove(TE);
-    }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        HTTP2_SETTINGS,
-    ] {
+    for name in out {
         headers.remove(name);
     }
 }
 
-fn take_out(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<_> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+/// The fields that `Connection` names, but for those that a caller must not be able to take away from the function.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT].contains(name))
 }
 
 /// Whether a name begins so. `_` counts as `-`: many an application gets its headers as variables, after CGI (RFC 3875,
@@ -219,27 +242,45 @@ fn begins(name: &str, start: &str) -> bool {
     name.len() >= start.len() && name.bytes().zip(start.bytes()).all(same)
 }
 
-/// Takes out what only Rouse may say.
-pub fn strip_own(headers: &mut HeaderMap) {
-    take_out(headers, |name| begins(name, OWN));
+/// A caller's address as the fields name it, written once a connection.
+#[derive(Debug)]
+pub struct By {
+    forwarded_for: HeaderValue,
+    /// With what is before and behind it.
+    forwarded: Box<[u8]>,
 }
 
-/// Says who asks and how, from the connection and not from what the caller claims. What is not said here is not said at
-/// all: a function must be able to trust every field of this kind that it sees.
-pub fn set_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &HeaderValue) {
-    take_out(headers, |name| HEARSAY.iter().any(|claim| begins(name, claim)));
-    let peer = peer.to_canonical();
-    if let Ok(by) = HeaderValue::try_from(peer.to_string()) {
-        headers.insert(FORWARDED_FOR, by);
+impl By {
+    /// Of a connection from there.
+    pub fn new(peer: IpAddr) -> Self {
+        let peer = peer.to_canonical();
+        let none = HeaderValue::from_static("unknown");
+        // RFC 7239: an IPv6 address is quoted.
+        let forwarded =
+            if peer.is_ipv6() { format!("for=\"[{peer}]\";host=\"") } else { format!("for={peer};host=\"") };
+        Self {
+            forwarded_for: HeaderValue::try_from(peer.to_string()).unwrap_or(none),
+            forwarded: forwarded.into_bytes().into(),
+        }
     }
+
+    /// `for=ADDRESS;host="HOST";proto=http` (RFC 7239: a host with a port is quoted).
+    fn forwarded(&self, host: &HeaderValue) -> Option<HeaderValue> {
+        let text = [&self.forwarded, host.as_bytes(), b"\";proto=http"].concat();
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+    }
+}
+
+/// Says who asks and how, from the connection and not from what the caller claims, which [`strip`] has taken out. What is
+/// not said here is not said at all: a function must be able to trust every field of this kind that it sees.
+pub fn set_forwarded(headers: &mut HeaderMap, by: &By, host: &HeaderValue) {
+    headers.insert(FORWARDED_FOR, by.forwarded_for.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     headers.insert(FORWARDED_HOST, host.clone());
-    // RFC 7239: an IPv6 address and a host with a port are quoted.
-    let by = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-    let host = host.to_str().unwrap_or_default();
-    if let Ok(value) = HeaderValue::try_from(format!("for={by};host=\"{host}\";proto=http")) {
-        headers.insert(FORWARDED, value);
-    }
+    match by.forwarded(host) {
+        Some(value) => headers.insert(FORWARDED, value),
+        None => headers.remove(FORWARDED),
+    };
 }
 
 /// The caller's request id if it is usable as one, else a new one; the request carries it from then on. What is returned
@@ -249,8 +290,7 @@ pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     if let Some(id) = headers.get(REQUEST_ID).filter(usable).and_then(copy) {
         return id;
     }
-    let id = format!("{:032x}", rand::random::<u128>());
-    let id = HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"));
+    let id = HeaderValue::from_bytes(&hex::<32>(rand::random())).unwrap_or(HeaderValue::from_static("none"));
     headers.insert(REQUEST_ID, id.clone());
     id
 }
@@ -272,10 +312,23 @@ pub fn ensure_trace(headers: &mut HeaderMap) {
         return;
     }
     let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
-    if let Ok(value) = HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-01")) {
+    let mut value = *b"00-................................-................-01";
+    value[3..35].copy_from_slice(&hex::<32>(trace));
+    value[36..52].copy_from_slice(&hex::<16>(span.into()));
+    if let Ok(value) = HeaderValue::from_bytes(&value) {
         headers.insert(TRACEPARENT, value);
-        headers.remove("tracestate");
+        headers.remove(TRACESTATE);
     }
+}
+
+/// The lowest `N` hexadecimal digits of a number. By hand, as every request has two of these.
+fn hex<const N: usize>(mut number: u128) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+    digits
 }
 
 /// Turns the head into one for an HTTP/1.1 pod: origin form, `Host`, one `Cookie` line (RFC 9113, section 8.2.3).

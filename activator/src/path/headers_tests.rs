@@ -82,8 +82,7 @@ fn what_is_between_neighbours_stays_there() {
             ("x-other", "2"),
         ],
     );
-    strip_hop_by_hop(&mut parts.headers);
-    strip_own(&mut parts.headers);
+    strip(&mut parts.headers, Sender::Caller);
     let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();
     assert_eq!(left, ["host", "te", "x-other"]);
@@ -102,11 +101,13 @@ fn the_peer_is_who_is_connected() {
     let mut headers = HeaderMap::new();
     headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
     let host = HeaderValue::from_static("a.b:80");
-    set_forwarded(&mut headers, "::ffff:10.0.0.1".parse().unwrap(), &host);
+    strip(&mut headers, Sender::Caller);
+    assert!(headers.is_empty());
+    set_forwarded(&mut headers, &By::new("::ffff:10.0.0.1".parse().unwrap()), &host);
     assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
     assert_eq!(headers["x-forwarded-host"], "a.b:80");
     assert_eq!(headers["forwarded"], "for=10.0.0.1;host=\"a.b:80\";proto=http");
-    set_forwarded(&mut headers, "fd00::1".parse().unwrap(), &host);
+    set_forwarded(&mut headers, &By::new("fd00::1".parse().unwrap()), &host);
     assert_eq!(headers["forwarded"], "for=\"[fd00::1]\";host=\"a.b:80\";proto=http");
 }
 
@@ -175,7 +176,8 @@ fn hearsay_is_not_passed_on() {
         for claim in ["6.6.6.6", "7.7.7.7"] {
             headers.append(name, HeaderValue::from_static(claim));
         }
-        set_forwarded(&mut headers, "10.0.0.1".parse().unwrap(), &HeaderValue::from_static("a.b"));
+        strip(&mut headers, Sender::Caller);
+        set_forwarded(&mut headers, &By::new("10.0.0.1".parse().unwrap()), &HeaderValue::from_static("a.b"));
         let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         left.sort_unstable();
         let ours = [
@@ -190,8 +192,8 @@ fn hearsay_is_not_passed_on() {
     for name in ["x-forward", "x-real", "x-other", "rouse_cold_start", "rouse-x", "rouse"] {
         headers.insert(name, HeaderValue::from_static("1"));
     }
-    set_forwarded(&mut headers, "10.0.0.1".parse().unwrap(), &HeaderValue::from_static("a.b"));
-    strip_own(&mut headers);
+    strip(&mut headers, Sender::Caller);
+    set_forwarded(&mut headers, &By::new("10.0.0.1".parse().unwrap()), &HeaderValue::from_static("a.b"));
     let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();
     let others = [

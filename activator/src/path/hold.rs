@@ -1,8 +1,8 @@
 //! Waits for a pod, in the function's queue, up to `coldStartSeconds`.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -147,8 +147,7 @@ impl<S> Hold<S>
 where
     S: Service<Sending, Response = Answer, Error = Trouble>,
 {
-    async fn run(mut self, mut call: Call) -> Result<Answer, Box<Failure>> {
-        let mut wait = Wait::default();
+    async fn run(mut self, mut call: Box<Call>, mut wait: Wait) -> Result<Answer, Box<Failure>> {
         let arrived = call.arrived;
         let function = Arc::clone(&call.function);
         loop {
@@ -180,7 +179,7 @@ where
                     if wait.attempts >= ATTEMPTS {
                         return Err(back.failure(Fault::Unreachable, Phase::Forward, wait.cold));
                     }
-                    call = *back;
+                    call = back;
                 }
             }
         }
@@ -214,20 +213,61 @@ where
     }
 }
 
-impl<S> Service<Call> for Hold<S>
+impl<S> Service<Box<Call>> for Hold<S>
 where
-    S: Service<Sending, Response = Answer, Error = Trouble, Future: Send> + Clone + Send + 'static,
+    S: Service<Sending, Response = Answer, Error = Trouble, Future: Send + Unpin> + Clone + Send + Unpin + 'static,
 {
     type Response = Answer;
     type Error = Box<Failure>;
-    type Future = BoxFuture<'static, Result<Answer, Box<Failure>>>;
+    type Future = Holding<S>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Box<Failure>>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
-        Box::pin(self.clone().run(call))
+    fn call(&mut self, call: Box<Call>) -> Self::Future {
+        let hold = self.clone();
+        match call.function.pass() {
+            Some(grant) => Holding(Turn::First(self.inner.call(Sending { call, grant }), hold)),
+            None => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
+        }
+    }
+}
+
+/// What a request is about: most pass at once, and cost no more than that.
+pub struct Holding<S: Service<Sending>>(Turn<S>);
+
+enum Turn<S: Service<Sending>> {
+    /// It passed.
+    First(S::Future, Hold<S>),
+    /// It waits, or has to go through again.
+    Further(BoxFuture<'static, Result<Answer, Box<Failure>>>),
+}
+
+impl<S> Future for Holding<S>
+where
+    S: Service<Sending, Response = Answer, Error = Trouble, Future: Send + Unpin> + Clone + Send + Unpin + 'static,
+{
+    type Output = Result<Answer, Box<Failure>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Turn::First(answer, hold) = &mut self.0 {
+            let call = match ready!(Pin::new(answer).poll(cx)) {
+                Ok(mut answer) => {
+                    answer.response.headers_mut().insert(headers::COLD_START, headers::flag(false));
+                    return Poll::Ready(Ok(answer));
+                }
+                Err(Trouble::Failed(failure)) => return Poll::Ready(Err(failure)),
+                Err(Trouble::Unsent(call)) => call,
+            };
+            hold.shared.metrics.retried();
+            let wait = Wait { attempts: 1, ..Wait::default() };
+            self.0 = Turn::Further(Box::pin(hold.clone().run(call, wait)));
+        }
+        match &mut self.0 {
+            Turn::Further(answer) => answer.as_mut().poll(cx),
+            Turn::First(..) => Poll::Pending,
+        }
     }
 }
 

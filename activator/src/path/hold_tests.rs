@@ -1,5 +1,6 @@
 use std::task::Waker as TaskWaker;
 
+use futures::future::ready;
 use http::{Request, Response};
 use prometheus_client::registry::Registry;
 use tower::service_fn;
@@ -40,7 +41,7 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
     let (open, pod_goes) = (Arc::clone(&places), Arc::clone(&pod));
     let inner = service_fn(move |Sending { call, grant }| {
         let (came, open, pod) = (came.clone(), Arc::clone(&open), Arc::clone(&pod_goes));
-        async move {
+        Box::pin(async move {
             drop(grant);
             // The only place is free, as this request has left it: somebody else takes it.
             let Ok(other) = open.take(&call.function.key.namespace, 1) else {
@@ -48,12 +49,12 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
             };
             pod.cast_doubt();
             came.send(other).await.unwrap();
-            Err(Trouble::Unsent(Box::new(call)))
-        }
+            Err(Trouble::Unsent(call))
+        })
     });
     let (waker, _api) = Waker::test(&metrics);
     let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
-    let answer = tokio::spawn(hold.call(call(&function).await));
+    let answer = tokio::spawn(hold.call(Box::new(call(&function).await)));
     eventually(|| function.gate.held() == 1).await;
     pod.prove_ready(Instant::now());
     function.release();
@@ -71,11 +72,11 @@ async fn the_wait_ends_with_the_grant_however_late_the_request_runs() {
     let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
     let pod = Pod::test("a", "r1");
     function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
-    let inner = service_fn(async |_: Sending| Ok(Answer::warm(Response::new(ResponseBody::empty()))));
+    let inner = service_fn(|_: Sending| ready(Ok(Answer::warm(Response::new(ResponseBody::empty())))));
     let (waker, _api) = Waker::test(&metrics);
     let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
-    let mut answer = hold.call(call(&function).await);
-    assert!(answer.as_mut().poll(&mut Context::from_waker(TaskWaker::noop())).is_pending());
+    let mut answer = hold.call(Box::new(call(&function).await));
+    assert!(Pin::new(&mut answer).poll(&mut Context::from_waker(TaskWaker::noop())).is_pending());
     tokio::time::advance(second).await;
     pod.prove_ready(Instant::now());
     function.release();

@@ -1,11 +1,12 @@
 //! Outermost: one sample a response, and a line for those that somebody may want to read about.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
-use http::Response;
+use http::{HeaderValue, Response};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{debug, info};
@@ -61,11 +62,11 @@ impl Drop for Unanswered {
 
 impl<S> Service<Accepted> for Observe<S>
 where
-    S: Service<Arrival, Response = Answer, Error = Infallible, Future: Send + 'static>,
+    S: Service<Arrival, Response = Answer, Error = Infallible, Future: Unpin>,
 {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = Observed<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -74,26 +75,41 @@ where
     fn call(&mut self, Accepted { request, peer, refused }: Accepted) -> Self::Future {
         let arrived = Instant::now();
         let (mut parts, body) = request.into_parts();
-        headers::strip_own(&mut parts.headers);
+        // At once for all that is put in here and below.
+        parts.headers.reserve(headers::ADDED);
         let request_id = headers::ensure_request_id(&mut parts.headers);
         headers::ensure_trace(&mut parts.headers);
         let grpc = headers::is_grpc(&parts.headers);
-        let mut unanswered = Unanswered { metrics: Arc::clone(&self.metrics), answered: false };
-        let answer =
-            self.inner.call(Arrival { parts, body, peer, arrived, request_id: request_id.clone(), grpc, refused });
-        Box::pin(async move {
-            let Ok(answer) = answer.await;
-            unanswered.answered = true;
-            unanswered.metrics.answered(&answer, arrived.elapsed());
-            log(&answer, request_id.to_str().unwrap_or_default(), arrived);
-            Ok(answer.response)
-        })
+        let unanswered = Unanswered { metrics: Arc::clone(&self.metrics), answered: false };
+        let (id, arrival) = (request_id.clone(), Arrival { parts, body, peer, arrived, request_id, grpc, refused });
+        Observed { answer: self.inner.call(arrival), request_id: id, arrived, unanswered }
     }
 }
 
-fn log(answer: &Answer, request_id: &str, arrived: Instant) {
+/// A response, once it is written down.
+pub struct Observed<F> {
+    answer: F,
+    request_id: HeaderValue,
+    arrived: Instant,
+    unanswered: Unanswered,
+}
+
+impl<F: Future<Output = Result<Answer, Infallible>> + Unpin> Future for Observed<F> {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Ok(answer) = ready!(Pin::new(&mut self.answer).poll(cx));
+        let took = self.arrived.elapsed();
+        self.unanswered.answered = true;
+        self.unanswered.metrics.answered(&answer, took);
+        log(&answer, self.request_id.to_str().unwrap_or_default(), took);
+        Poll::Ready(Ok(answer.response))
+    }
+}
+
+fn log(answer: &Answer, request_id: &str, took: Duration) {
     let status = answer.response.status().as_u16();
-    let millis = arrived.elapsed().as_millis();
+    let millis = took.as_millis();
     if let Some(failure) = &answer.failure {
         let function = failure.function.as_deref().unwrap_or("-");
         let (status, phase, fault) = (failure.fault.status().as_u16(), failure.phase.as_str(), failure.fault.slug());

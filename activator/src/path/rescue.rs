@@ -1,10 +1,10 @@
 //! The only place where a failure becomes a response.
 
 use std::convert::Infallible;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use tokio::time::Instant;
@@ -45,11 +45,11 @@ pub struct Rescue<S> {
 
 impl<S> Service<Arrival> for Rescue<S>
 where
-    S: Service<Arrival, Response = Answer, Error = Box<Failure>, Future: Send + 'static>,
+    S: Service<Arrival, Response = Answer, Error = Box<Failure>, Future: Unpin>,
 {
     type Response = Answer;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Answer, Infallible>>;
+    type Future = Rescued<S::Future>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // No layer below makes anybody wait before a call.
@@ -59,18 +59,38 @@ where
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let (request_id, grpc) = (arrival.request_id.clone(), arrival.grpc);
         let http1 = arrival.parts.version < Version::HTTP_2;
-        let (answer, most) = (self.inner.call(arrival), self.most);
-        Box::pin(async move {
-            Ok(answer.await.unwrap_or_else(|failure| {
-                let mut response = problem::response(&failure, request_id.to_str().unwrap_or_default(), grpc);
-                // Whoever sends what is not valid may not agree with us on where it ends.
-                if http1 && failure.fault.is_malformed() {
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                let response = response.map(|body| body.until(Instant::now() + most));
-                let cold = failure.cold;
-                Answer { response, timeline: None, cold, function: None, failure: Some(failure) }
-            }))
-        })
+        Rescued { answer: self.inner.call(arrival), request_id, grpc, http1, most: self.most }
+    }
+}
+
+/// An answer, whatever becomes of the request.
+#[derive(Debug)]
+pub struct Rescued<F> {
+    answer: F,
+    request_id: HeaderValue,
+    grpc: bool,
+    http1: bool,
+    most: Duration,
+}
+
+impl<F> Rescued<F> {
+    fn document(&self, failure: Box<Failure>) -> Answer {
+        let mut response = problem::response(&failure, self.request_id.to_str().unwrap_or_default(), self.grpc);
+        // Whoever sends what is not valid may not agree with us on where it ends.
+        if self.http1 && failure.fault.is_malformed() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let response = response.map(|body| body.until(Instant::now() + self.most));
+        let cold = failure.cold;
+        Answer { response, timeline: None, cold, function: None, failure: Some(failure) }
+    }
+}
+
+impl<F: Future<Output = Result<Answer, Box<Failure>>> + Unpin> Future for Rescued<F> {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        Poll::Ready(Ok(answer.unwrap_or_else(|failure| self.document(failure))))
     }
 }

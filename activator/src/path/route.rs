@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::{Either, Ready, ready};
-use http::header::HOST;
 use http::{HeaderValue, Request};
 use http_body::Body as _;
 use tower::{Layer, Service};
 
 use super::call::{Answer, Arrival, Call, caller_deadline};
 use super::fault::{Failure, Fault};
-use super::headers;
+use super::headers::{self, Sender};
 use crate::args::Limits;
 use crate::routes::Table;
 
@@ -46,7 +45,7 @@ pub struct Route<S> {
 }
 
 impl<S> Route<S> {
-    fn find(&self, arrival: Arrival) -> Result<Call, Fault> {
+    fn find(&self, arrival: Arrival) -> Result<Box<Call>, Fault> {
         let Arrival { parts, body, peer, arrived, grpc, refused, .. } = arrival;
         if let Some(fault) = refused {
             return Err(fault);
@@ -60,10 +59,9 @@ impl<S> Route<S> {
         let mut request = Request::from_parts(parts, ());
         let upgrade = protocol.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
         let (mut parts, ()) = request.into_parts();
-        headers::strip_hop_by_hop(&mut parts.headers);
-        headers::set_forwarded(&mut parts.headers, peer.address.ip(), &host);
-        parts.headers.remove(HOST);
-        Ok(Call {
+        headers::strip(&mut parts.headers, Sender::Caller);
+        headers::set_forwarded(&mut parts.headers, &peer.by, &host);
+        Ok(Box::new(Call {
             parts,
             body: (!body.is_end_stream()).then_some(body),
             host,
@@ -73,13 +71,13 @@ impl<S> Route<S> {
             caller_deadline: caller_deadline(arrived, timeout),
             function,
             counted: None,
-        })
+        }))
     }
 }
 
 impl<S> Service<Arrival> for Route<S>
 where
-    S: Service<Call, Response = Answer, Error = Box<Failure>>,
+    S: Service<Box<Call>, Response = Answer, Error = Box<Failure>>,
 {
     type Response = Answer;
     type Error = Box<Failure>;

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::path::fault::Fault;
+use crate::path::headers::By;
 use crate::wire::Inlet;
 
 /// How often a held request with an unread body looks whether its caller is there.
@@ -29,6 +30,8 @@ const FAREWELL_BYTES: usize = 256 * 1024;
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The same as the function is told.
+    pub by: By,
     socket: Arc<Mutex<Socket>>,
 }
 
@@ -147,7 +150,7 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, inlet: Option<Inlet>
     let vectored = stream.is_write_vectored();
     let socket =
         Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false, inlet, refused: false, head: None }));
-    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, socket }))
+    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by: By::new(address.ip()), socket }))
 }
 
 /// Held for one system call, and contended only by [`Peer::left`].
