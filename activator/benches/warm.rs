@@ -14,6 +14,7 @@ use activator::metrics::Metrics;
 use activator::path::{self, tunnel::Tunnels};
 use activator::probe::Prober;
 use activator::routes::Table;
+use activator::server::workers;
 use activator::wake::Waker;
 use crds::route::Domains;
 use http::{Request, Response};
@@ -46,7 +47,7 @@ async fn main() {
     let index = Arc::new(Index::new(Arc::clone(&table), Arc::clone(&beacon)));
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let limits = Arc::new(Limits::default());
-    let parts = path::Parts {
+    let path = path::build(&path::Parts {
         table,
         limits: Arc::clone(&limits),
         places: Places::new(&limits),
@@ -54,7 +55,9 @@ async fn main() {
         beacon: Arc::clone(&beacon),
         tunnels: Tunnels::new(cut.clone()),
         metrics,
-    };
+    });
+    let workers = std::env::var("WORKERS").map_or_else(|_| workers::per_core(), |n| n.parse().unwrap());
+    let serving = workers::start(port, workers, &path, &limits, &stop, &cut).unwrap();
     let prober = Prober::new(Arc::clone(&beacon));
     let labels = json!({"rouse.dev/function": "hello", "rouse.dev/revision": "r1", "rouse.dev/function-uid": "f-uid"});
     index.function_applied(
@@ -85,6 +88,5 @@ async fn main() {
         Instant::now(),
     );
     prober.start(probe.expect("a pod to probe"));
-    let listener = activator::server::listen(port).unwrap();
-    activator::server::serve(listener, path::build(&parts), limits, stop, cut).await;
+    serving.wait().await;
 }

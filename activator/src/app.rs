@@ -19,8 +19,9 @@ use crate::metrics::{Levels, Metrics};
 use crate::path::{self, tunnel::Tunnels};
 use crate::probe::Prober;
 use crate::routes::Table;
+use crate::server::workers;
 use crate::wake::{self, Waker};
-use crate::{clock, server, watch};
+use crate::{clock, watch};
 
 /// How often unused connections to pods are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -49,12 +50,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     // Health is answered to the very end: a kubelet that gets no answer would cut the drain short.
     let routes = admin::routes(Arc::new(registry), readiness.clone());
     admin::serve(args.admin_port, routes, cut.clone().cancelled_owned()).await.context("the admin port is taken")?;
-    let listener = server::listen(args.port).context("the port for requests is taken")?;
 
     let prober = Prober::new(Arc::clone(&beacon));
     let waker = Waker::new(clients.call.clone(), args.unschedulable, &metrics, &index, &beacon);
     let tunnels = Tunnels::new(cut.clone());
-    let parts = path::Parts {
+    let path = path::build(&path::Parts {
         table,
         limits: Arc::clone(&limits),
         places,
@@ -62,7 +62,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         beacon: Arc::clone(&beacon),
         tunnels: tunnels.clone(),
         metrics,
-    };
+    });
+    // Before the first pod is seen: each worker has connections of its own to it.
+    let workers = args.workers.unwrap_or_else(workers::per_core);
+    let serving = workers::start(args.port, workers, &path, &limits, &stop, &cut)
+        .context("requests cannot be served on their port")?;
 
     // The watches and the link outlast `stop`: held requests still need to see their pods come.
     let listed = Arc::new(watch::Listed::default());
@@ -79,14 +83,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(sweep(Arc::clone(&index), limits.pod_idle, cut.clone()));
     tokio::spawn(announce(listed, readiness.clone(), stop.clone()));
 
-    let serving = tokio::spawn(server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
-    info!(port = args.port, admin_port = args.admin_port, "Listening.");
+    info!(port = args.port, admin_port = args.admin_port, workers, "Listening.");
 
     stop.cancelled().await;
     readiness.set(false);
     let ended = async {
-        // The task neither panics nor is aborted before `cut`.
-        let _ = serving.await;
+        serving.wait().await;
         tunnels.done().await;
     };
     tokio::select! {

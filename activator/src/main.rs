@@ -7,7 +7,8 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+// Requests are served by threads of their own (`server::workers`); this is for watches, wakes and the link.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     runtime::telemetry::init(&args.log, args.log_format);

@@ -230,6 +230,8 @@ pub fn strip(headers: &mut HeaderMap, sender: Sender) {
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
+        // What nearly everybody says, and no field.
+        .filter(|value| !value.eq_ignore_ascii_case("keep-alive") && *value != "close")
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT].contains(name))

@@ -21,6 +21,7 @@ pub use idle::Lease;
 
 use crate::path::body::RequestBody;
 use crate::pods::Target;
+use crate::server::workers;
 
 /// A request whose loss could not be made good never goes out on a connection that was unused for longer than this: Node,
 /// gunicorn and uvicorn close theirs after 2 to 5 s, and a request that crosses the closing is lost.
@@ -64,6 +65,13 @@ pub struct Exchange {
 pub struct Pool {
     target: Target,
     connector: Connector,
+    /// By worker.
+    shares: Box<[Share]>,
+}
+
+/// Those of one worker: a connection is read and written on the thread that opened it.
+#[derive(Debug, Default)]
+struct Share {
     http1: Arc<http1::Connections>,
     http2: http2::Connections,
 }
@@ -72,7 +80,7 @@ impl Pool {
     /// Without a connection.
     pub fn new(target: Target) -> Self {
         let connector = Connector::new(target.address);
-        Self { target, connector, http1: Arc::default(), http2: http2::Connections::default() }
+        Self { target, connector, shares: (0..workers::count()).map(|_| Share::default()).collect() }
     }
 
     /// Where it leads.
@@ -90,9 +98,11 @@ impl Pool {
     /// [`SendError::Unsent`] with the request, the cause [`Refused::Closed`] if the pool is closed by now, or
     /// [`SendError::Broken`].
     pub async fn send(&self, request: Request<RequestBody>, repeatable: bool) -> Result<Exchange, SendError> {
+        // There are as many as workers, and one at least.
+        let share = &self.shares[workers::index() % self.shares.len()];
         let sent = match self.target.protocol {
-            Protocol::HTTP1 => http1::send(&self.http1, &self.connector, request, repeatable).await,
-            Protocol::H2C => self.http2.send(&self.connector, request, repeatable).await,
+            Protocol::HTTP1 => http1::send(&share.http1, &self.connector, request, repeatable).await,
+            Protocol::H2C => share.http2.send(&self.connector, request, repeatable).await,
         };
         sent.map_err(|lost| match (lost, self.connector.check()) {
             (Lost::Unsent(request, _) | Lost::Broken(_, Some(request)), Err(cause))
@@ -103,15 +113,17 @@ impl Pool {
 
     /// Closes connections that have been unused for longer than `most`.
     pub fn sweep(&self, most: Duration) {
-        self.http1.sweep(most);
+        self.shares.iter().for_each(|share| share.http1.sweep(most));
     }
 
     /// Closes unused connections now and the others when they become so; no request goes out any more. Exchanges that have
     /// begun go on.
     pub fn close(&self) {
         self.connector.close();
-        self.http1.close();
-        self.http2.close();
+        for share in &self.shares {
+            share.http1.close();
+            share.http2.close();
+        }
     }
 }
 

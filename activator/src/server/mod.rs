@@ -5,6 +5,7 @@ mod deadline;
 mod io;
 mod listen;
 mod streams;
+pub mod workers;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,7 +22,6 @@ use tracing::{info, warn};
 
 pub use deadline::Deadline;
 pub use io::Peer;
-pub use listen::listen;
 
 use crate::args::Limits;
 use crate::path::body::ResponseBody;
@@ -30,12 +30,27 @@ use crate::path::call::Accepted;
 /// The process is out of file descriptors or memory: a little later some connection has closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What all connections of the process share.
+#[derive(Clone, Debug)]
+pub struct Room {
+    connections: Arc<Semaphore>,
+}
+
+impl Room {
+    /// For as many connections as there may be.
+    pub fn new(limits: &Limits) -> Self {
+        let connections = limits.max_connections.get().min(Semaphore::MAX_PERMITS);
+        Self { connections: Arc::new(Semaphore::new(connections)) }
+    }
+}
+
 /// Accepts connections until `stop`, and serves each with a copy of `path`. From `stop` on, nothing is accepted, idle
 /// connections are closed, and the others are told that their present requests are the last ones (`Connection: close`,
 /// GOAWAY). Returns when all have ended, or when `cut` breaks off what is left.
 pub async fn serve<P>(
     listener: TcpListener,
     path: P,
+    room: Room,
     limits: Arc<Limits>,
     stop: CancellationToken,
     cut: CancellationToken,
@@ -45,12 +60,11 @@ pub async fn serve<P>(
         + Send
         + 'static,
 {
-    let room = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let tasks = TaskTracker::new();
     let accept = async {
         loop {
             // Closed by nobody: a permit always comes when a connection ends.
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&room.connections).acquire_owned().await else { return };
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {

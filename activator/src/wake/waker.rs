@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::Client;
 use runtime::failure::Failure;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
@@ -37,6 +38,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Waker {
     client: Client,
+    /// Where wakers run: not where requests are served.
+    runtime: Handle,
     unschedulable: Duration,
     metrics: Arc<Metrics>,
     index: Arc<Index>,
@@ -60,7 +63,7 @@ struct Episode {
 
 impl Waker {
     /// Writes through `client`; `unschedulable` as in [`Patience`]. Drained pods that requests wait for are reported at
-    /// `beacon` and taken back from `index`.
+    /// `beacon` and taken back from `index`. Wakers run on the runtime that this is called on.
     pub fn new(
         client: Client,
         unschedulable: Duration,
@@ -70,6 +73,7 @@ impl Waker {
     ) -> Self {
         Self {
             client,
+            runtime: Handle::current(),
             unschedulable,
             metrics: Arc::clone(metrics),
             index: Arc::clone(index),
@@ -80,7 +84,7 @@ impl Waker {
     /// Starts the waker of the watch's function. It ends when nobody waits.
     pub fn start(&self, watch: Watch) {
         let waker = self.clone();
-        tokio::spawn(async move { waker.run(watch).await });
+        self.runtime.spawn(async move { waker.run(watch).await });
     }
 
     async fn run(&self, mut watch: Watch) {

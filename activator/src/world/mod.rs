@@ -86,7 +86,8 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
+    let room = crate::server::Room::new(&limits);
+    tokio::spawn(crate::server::serve(listener, path::build(&parts), room, limits, stop.clone(), cut.clone()));
     let prober = Prober::new(Arc::clone(&beacon));
     let mut world = World { index, beacon, address, api, registry, prober, stop, cut, version: 0 };
     world.function("r1", spec);
