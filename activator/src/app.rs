@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         waker,
         beacon: Arc::clone(&beacon),
         tunnels: tunnels.clone(),
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
 
     // The watches and the link outlast `stop`: held requests still need to see their pods come.
@@ -79,7 +79,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::spawn(sweep(Arc::clone(&index), limits.pod_idle, cut.clone()));
     tokio::spawn(announce(listed, readiness.clone(), stop.clone()));
 
-    let serving = tokio::spawn(server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
+    let path = path::build(&parts);
+    let serving = tokio::spawn(server::serve(listener, path, limits, metrics, stop.clone(), cut.clone()));
     info!(port = args.port, admin_port = args.admin_port, "Listening.");
 
     stop.cancelled().await;

@@ -58,8 +58,15 @@ pub struct Limits {
     #[arg(long, env = "ROUSE_MAX_CONNECTIONS", default_value = "30000")]
     pub max_connections: NonZeroUsize,
     /// HTTP/2 streams of one connection at once.
-    #[arg(long, env = "ROUSE_MAX_STREAMS", default_value = "256")]
+    #[arg(long, env = "ROUSE_MAX_STREAMS", default_value = "100")]
     pub max_streams: NonZeroU32,
+    /// HTTP/2 frames a second of one connection that carry nothing and that no request or body pays for; twice as many may
+    /// come at once. 0 = no limit.
+    #[arg(long, env = "ROUSE_MAX_CONTROL_FRAMES", default_value_t = 1000)]
+    pub max_control_frames: u32,
+    /// HTTP/2 streams a second that one connection may reset; twice as many may come at once. 0 = no limit.
+    #[arg(long, env = "ROUSE_MAX_RESETS", default_value_t = 100)]
+    pub max_resets: u32,
     /// Requests held at once in this process.
     #[arg(long, env = "ROUSE_MAX_HELD", default_value = "25000")]
     pub max_held: NonZeroUsize,

@@ -24,6 +24,7 @@ pub use io::Peer;
 pub use listen::listen;
 
 use crate::args::Limits;
+use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 
@@ -37,6 +38,7 @@ pub async fn serve<P>(
     listener: TcpListener,
     path: P,
     limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
     cut: CancellationToken,
 ) where
@@ -59,7 +61,8 @@ pub async fn serve<P>(
                     continue;
                 }
             };
-            let serving = connection::serve(stream, address, path.clone(), Arc::clone(&limits), stop.clone());
+            let (limits, metrics) = (Arc::clone(&limits), Arc::clone(&metrics));
+            let serving = connection::serve(stream, address, path.clone(), limits, metrics, stop.clone());
             let cut = cut.clone();
             tasks.spawn(async move {
                 cut.run_until_cancelled(serving).await;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{SOON, TestPod, World, eventually, world, world_with};
+use super::{SOON, TestPod, World, eventually, frames, world, world_with};
 use crate::args::Limits;
 use crate::clock;
 
@@ -178,6 +178,44 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     caller.write_all(whole.as_bytes()).await.unwrap();
     eventually_answers(&mut caller, 2).await;
+}
+
+#[tokio::test]
+async fn fields_over_http2_that_do_not_end_are_not_waited_for() {
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let whole = frames::request(1, 5, "nobody.shop", "/");
+    let cut = &whole[..whole.len() - 5];
+    for (part, drip) in [
+        // The connection's own beginning, a frame, and a block of fields in several of them; the first two with a byte now
+        // and then.
+        (b"PRI * HTTP/2.0\r\n\r\n".to_vec(), b"".to_vec()),
+        ([frames::BEGIN, cut].concat(), b"".to_vec()),
+        ([frames::BEGIN, cut].concat(), b"x".to_vec()),
+        ([frames::BEGIN, &frames::request(1, 1, "nobody.shop", "/")].concat(), b"".to_vec()),
+    ] {
+        let mut caller = world.caller("").await;
+        caller.write_all(&part).await.unwrap();
+        let ended = async {
+            let mut drips = drip.chunks(1);
+            let mut waste = [0; 100];
+            loop {
+                tokio::select! {
+                    read = caller.read(&mut waste) => if let Ok(0) | Err(_) = read { return },
+                    () = tokio::time::sleep(Duration::from_millis(300)) => {
+                        let _ = caller.write_all(drips.next().unwrap_or_default()).await;
+                    }
+                }
+            }
+        };
+        timeout(Duration::from_secs(10), ended).await.expect("the connection stays open");
+    }
+    // One that is whole may rest.
+    let mut raw = frames::Raw::open(world.address).await;
+    assert!(raw.send(&whole).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(raw.send(&frames::request(3, 5, "nobody.shop", "/")).await);
+    eventually(|| raw.seen().iter().filter(|frame| frame[3] == 1).count() == 2).await;
 }
 
 /// Waits for so many answers.

@@ -7,6 +7,8 @@ mod cold;
 mod deadlines;
 mod drains;
 mod failing;
+mod floods;
+mod frames;
 mod pod;
 mod protocols;
 mod warm;
@@ -82,11 +84,11 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
         beacon: Arc::clone(&beacon),
         tunnels: Tunnels::new(cut.clone()),
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
+    tokio::spawn(crate::server::serve(listener, path::build(&parts), limits, metrics, stop.clone(), cut.clone()));
     let prober = Prober::new(Arc::clone(&beacon));
     let mut world = World { index, beacon, address, api, registry, prober, stop, cut, version: 0 };
     world.function("r1", spec);
