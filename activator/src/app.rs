@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let prober = Prober::new(Arc::clone(&beacon));
     let waker = Waker::new(clients.call.clone(), args.unschedulable, &metrics, &index, &beacon);
-    let tunnels = Tunnels::new(cut.clone());
+    let tunnels = Tunnels::new(cut.clone(), &limits, &metrics);
     let parts = path::Parts {
         table,
         limits: Arc::clone(&limits),

@@ -230,6 +230,16 @@ impl Metrics {
         self.closed.get_or_create(&Closed { cause: flood.as_str() }).inc();
     }
 
+    /// An address has all the connections it may have.
+    pub fn crowded(&self) {
+        self.closed.get_or_create(&Closed { cause: "peer-share" }).inc();
+    }
+
+    /// An upgraded connection was silent for too long.
+    pub fn idle_tunnel(&self) {
+        self.closed.get_or_create(&Closed { cause: "idle-tunnel" }).inc();
+    }
+
     /// A ready pod could not be reached.
     pub fn unreachable(&self) {
         self.unreachable.inc();

@@ -4,7 +4,9 @@ mod connection;
 mod deadline;
 mod io;
 mod listen;
+mod peers;
 mod streams;
+mod upload;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,16 +19,18 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use deadline::Deadline;
 pub use io::Peer;
 pub use listen::listen;
+pub use upload::{Pace, Reading, Slow};
 
 use crate::args::Limits;
 use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
+use peers::Peers;
 
 /// The process is out of file descriptors or memory: a little later some connection has closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -48,6 +52,7 @@ pub async fn serve<P>(
         + 'static,
 {
     let room = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let peers = Peers::new(limits.max_connections_per_peer.get());
     let tasks = TaskTracker::new();
     let accept = async {
         loop {
@@ -61,12 +66,19 @@ pub async fn serve<P>(
                     continue;
                 }
             };
+            let Some(admitted) = peers.admit(address.ip()) else {
+                metrics.crowded();
+                debug!(peer = %address, "A connection was refused: its address has its share of them.");
+                // Reset, so that nothing of it is left here. It fails only on a socket that has ended already.
+                let _ = stream.set_zero_linger();
+                continue;
+            };
             let (limits, metrics) = (Arc::clone(&limits), Arc::clone(&metrics));
             let serving = connection::serve(stream, address, path.clone(), limits, metrics, stop.clone());
             let cut = cut.clone();
             tasks.spawn(async move {
                 cut.run_until_cancelled(serving).await;
-                drop(permit);
+                drop((permit, admitted));
             });
         }
     };

@@ -291,3 +291,168 @@ async fn an_http2_connection_that_is_not_used_is_closed() {
     let mut seen = Vec::new();
     timeout(2 * SOON, silent.read_to_end(&mut seen)).await.expect("the connection stays open").unwrap();
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_answered_408() {
+    let limits = Limits { body_idle: Duration::from_secs(1), ..Limits::default() };
+    for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
+        let world = world_with(json!({}), limits.clone()).await;
+        world.appear(&pod, "r1");
+        let mut caller =
+            world.caller("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 100\r\n\r\nhalf").await;
+        let mut seen = String::new();
+        timeout(SOON, caller.read_to_string(&mut seen)).await.expect("the connection stays open").unwrap();
+        assert!(seen.starts_with("HTTP/1.1 408") && seen.contains("body-too-slow"), "{seen}");
+        eventually(|| world.present() == (0, 0)).await;
+
+        let mut raw = frames::Raw::open(world.address).await;
+        let fields = frames::fields("POST", "hello.shop", "/count");
+        assert!(raw.send(&[frames::frame(1, 4, 1, &fields), frames::frame(0, 0, 1, b"half")].concat()).await);
+        eventually(|| raw.seen().iter().any(|frame| frame[3] == 1)).await;
+        eventually(|| raw.seen().iter().any(|frame| String::from_utf8_lossy(frame).contains("body-too-slow"))).await;
+        eventually(|| world.present() == (0, 0)).await;
+        assert!(world.says(r#"rouse_activator_faults_total{fault="body-too-slow"} 2"#));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_answered_408() {
+    let grace = Duration::from_secs(1);
+    let limits = Limits { body_grace: grace, min_body_rate: 1000, ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    for (chunk, status) in [("b".repeat(20), "408"), ("b".repeat(2000), "200")] {
+        let length = chunk.len() * 30;
+        let head = format!("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: {length}\r\n\r\n");
+        let (mut read, mut write) = world.caller(&head).await.into_split();
+        let drip = tokio::spawn(async move {
+            for _ in 0..30 {
+                if write.write_all(chunk.as_bytes()).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut seen = [0; 20];
+        timeout(SOON, read.read_exact(&mut seen)).await.expect("no answer").unwrap();
+        assert_eq!(&seen[9..12], status.as_bytes());
+        drip.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_waited_for_may_take_its_time() {
+    let second = Duration::from_secs(1);
+    let limits = Limits { body_idle: second, body_grace: second, ..Limits::default() };
+    // Held; at a pod that does not read; a conversation; a stream of messages.
+    let mut world = world_with(json!({}), limits).await;
+    let mut held = world.caller("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 5\r\n\r\n").await;
+    world.expect_wake("r1", 1).await;
+    tokio::time::sleep(2 * second).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    eventually(|| pod.seen() == ["POST /count"]).await;
+    held.write_all(b"12345").await.unwrap();
+    let mut seen = [0; 12];
+    timeout(SOON, held.read_exact(&mut seen)).await.expect("no answer").unwrap();
+    assert_eq!(&seen, b"HTTP/1.1 200");
+
+    // More than the sockets between here and there take.
+    let mut unread =
+        world.caller("POST /unread HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 50000000\r\n\r\n").await;
+    let written = timeout(2 * second, unread.write_all(&vec![b'x'; 50_000_000])).await;
+    assert!(written.is_err(), "the pod reads");
+    let answered = timeout(Duration::from_millis(1), unread.read_exact(&mut seen)).await;
+    assert!(answered.is_err(), "{}", String::from_utf8_lossy(&seen));
+
+    let mut talk = world.caller("POST /converse HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 8\r\n\r\nhalf").await;
+    let mut head = Vec::new();
+    while !head.ends_with(b"half") {
+        head.push(timeout(SOON, talk.read_u8()).await.unwrap().unwrap());
+    }
+    tokio::time::sleep(2 * second).await;
+    talk.write_all(b"rest").await.unwrap();
+    let mut rest = Vec::new();
+    while !rest.ends_with(b"rest") {
+        rest.push(timeout(SOON, talk.read_u8()).await.unwrap().unwrap());
+    }
+
+    let grpc =
+        "POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-type: application/grpc\r\ncontent-length: 5\r\n\r\n1";
+    let mut grpc = world.caller(grpc).await;
+    tokio::time::sleep(2 * second).await;
+    grpc.write_all(b"2345").await.unwrap();
+    timeout(SOON, grpc.read_exact(&mut seen)).await.expect("no answer").unwrap();
+    assert_eq!(&seen, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_response_that_does_not_begin_has_a_limit_of_its_own() {
+    let world = world_with(json!({"timeouts": {"firstByteSeconds": 1}}), Limits::default()).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    let reply = world.get("/never").await.unwrap();
+    assert_eq!((reply.status, &reply.problem()["limitMs"]), (504, &json!(1000)));
+    // One that has begun goes on.
+    let mut caller = world.caller("GET /stall HTTP/1.1\r\nhost: hello.shop\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.present(), (1, 1));
+    assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'H');
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_of_connections() {
+    let limits = Limits { max_connections_per_peer: 2.try_into().unwrap(), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let whole = "GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n";
+    let mut first = world.caller(whole).await;
+    let mut second = world.caller(whole).await;
+    eventually_answers(&mut first, 1).await;
+    eventually_answers(&mut second, 1).await;
+    let mut third = world.caller("").await;
+    let ended = timeout(SOON, third.read(&mut [0])).await.expect("the connection stays open");
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="peer-share"} 1"#));
+    // Others have theirs.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(world.address).await.unwrap();
+    other.write_all(whole.as_bytes()).await.unwrap();
+    eventually_answers(&mut other, 1).await;
+    // What ends makes room.
+    drop(first);
+    let again = async {
+        loop {
+            let mut next = world.caller("").await;
+            if next.write_all(whole.as_bytes()).await.is_ok() && next.read_u8().await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(SOON, again).await.expect("no room comes free");
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_that_is_silent_is_closed() {
+    let limits = Limits { tunnel_idle: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    let upgrade = "GET /ws HTTP/1.1\r\nhost: hello.shop\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+    let mut caller = world.caller(upgrade).await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
+    }
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        caller.write_all(b"x").await.unwrap();
+        assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'x');
+    }
+    let ended = timeout(SOON, caller.read(&mut [0])).await.expect("the connection stays open");
+    assert!(matches!(ended, Ok(0) | Err(_)));
+    eventually(|| world.present() == (0, 0)).await;
+    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="idle-tunnel"} 1"#));
+}

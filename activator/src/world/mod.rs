@@ -83,7 +83,7 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
         places: Places::new(&limits),
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
         beacon: Arc::clone(&beacon),
-        tunnels: Tunnels::new(cut.clone()),
+        tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
         metrics: Arc::clone(&metrics),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
