@@ -54,8 +54,8 @@ struct Socket {
     end_is_whole: bool,
     scan: Option<Scan>,
     refused: bool,
-    /// When the first part of a head came whose rest has not come.
-    head: Option<Instant>,
+    /// The head whose rest has not come, and when its first part came.
+    head: Option<(u64, Instant)>,
     flood: Option<Flood>,
     /// The last write took only a part of what hyper had for it.
     in_frame: bool,
@@ -95,7 +95,7 @@ impl Peer {
 
     /// When the first part of a head came whose rest has not come.
     pub(super) fn head_begun(&self) -> Option<Instant> {
-        lock(&self.socket).head
+        lock(&self.socket).head.map(|(_, since)| since)
     }
 
     /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
@@ -205,6 +205,12 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) 
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by: By::new(address.ip()), socket }))
 }
 
+/// Since when this head is incomplete, if one is, and `before` was.
+fn begun(before: Option<(u64, Instant)>, number: Option<u64>) -> Option<(u64, Instant)> {
+    let number = number?;
+    before.filter(|(before, _)| *before == number).or_else(|| Some((number, Instant::now())))
+}
+
 /// Held for one system call, and contended only by [`Peer::left`].
 fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
     socket.lock().unwrap_or_else(PoisonError::into_inner)
@@ -223,7 +229,7 @@ impl AsyncRead for Io {
                     *flood = Some(too_much);
                     return Poll::Ready(Err(io::Error::other(too_much.as_str())));
                 }
-                *head = if frames.in_head() { head.or_else(|| Some(Instant::now())) } else { None };
+                *head = begun(*head, frames.in_head());
                 return Poll::Ready(Ok(()));
             }
             None => return Pin::new(stream).poll_read(cx, buf),
@@ -242,7 +248,7 @@ impl AsyncRead for Io {
                 return Poll::Ready(Ok(()));
             }
             inlet.came(buf, before);
-            *head = if inlet.in_head() { head.or_else(|| Some(Instant::now())) } else { None };
+            *head = begun(*head, inlet.in_head());
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }

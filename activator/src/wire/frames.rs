@@ -62,6 +62,8 @@ pub struct Frames {
     at: At,
     /// The preface or a block of header fields has begun and not ended.
     in_head: bool,
+    /// How many blocks have begun.
+    heads: u64,
     /// It ends with the present payload.
     head_ends: bool,
     last_stream: u32,
@@ -76,6 +78,7 @@ impl Frames {
         Self {
             at: At::Skip(PREFACE),
             in_head: true,
+            heads: 0,
             head_ends: true,
             last_stream: 0,
             control: budget(u64::from(max_control) * FRAME),
@@ -83,9 +86,9 @@ impl Frames {
         }
     }
 
-    /// Whether the beginning of a head has come and its rest has not.
-    pub fn in_head(&self) -> bool {
-        self.in_head
+    /// The number of the head of which the beginning has come and the rest has not.
+    pub fn in_head(&self) -> Option<u64> {
+        self.in_head.then_some(self.heads)
     }
 
     /// The last stream that the caller has opened.
@@ -143,7 +146,7 @@ impl Frames {
             DATA if length > 0 => self.earn(length.into()),
             DATA if flags & END_STREAM != 0 => {}
             HEADERS => {
-                self.in_head = true;
+                (self.in_head, self.heads) = (true, self.heads + 1);
                 self.head_ends = flags & END_HEADERS != 0;
                 let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]);
                 if stream > self.last_stream {
@@ -294,13 +297,17 @@ mod tests {
             let expected = cut < BEGIN.len()
                 || (begins + HEADER..begins + head.len()).contains(&cut)
                 || (next + HEADER..next + 18).contains(&cut);
-            assert_eq!(frames.in_head(), expected, "after {cut} bytes");
+            assert_eq!(frames.in_head().is_some(), expected, "after {cut} bytes");
             // And it makes no difference how they come.
             let mut single = Frames::new(1000, 100, now);
             for byte in &bytes[..cut] {
                 single.came(&[*byte], || now).unwrap();
             }
-            assert_eq!((single.in_head(), single.last_stream()), (expected, frames.last_stream()), "after {cut} bytes");
+            assert_eq!(
+                (single.in_head(), single.last_stream),
+                (frames.in_head(), frames.last_stream),
+                "after {cut} bytes"
+            );
         }
     }
 }

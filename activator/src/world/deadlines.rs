@@ -24,12 +24,12 @@ async fn brief(pod: &TestPod) -> World {
 
 impl World {
     /// Requests at the one pod, and of the function.
-    fn present(&self) -> (u64, u64) {
+    pub(crate) fn present(&self) -> (u64, u64) {
         let functions = self.index.functions();
         (self.index.pods()[0].slots.read().in_flight, functions[0].totals.read(clock::now()).in_flight)
     }
 
-    async fn caller(&self, text: &str) -> TcpStream {
+    pub(crate) async fn caller(&self, text: &str) -> TcpStream {
         let mut caller = TcpStream::connect(self.address).await.unwrap();
         caller.write_all(text.as_bytes()).await.unwrap();
         caller
@@ -218,6 +218,35 @@ async fn fields_over_http2_that_do_not_end_are_not_waited_for() {
     eventually(|| raw.seen().iter().filter(|frame| frame[3] == 1).count() == 2).await;
 }
 
+#[tokio::test]
+async fn heads_one_after_the_other_are_not_one_that_does_not_end() {
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let http1 = vec![b"GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n".to_vec(); 30];
+    let http2 = (0..30).map(|number| frames::request(2 * number + 1, 5, "nobody.shop", "/")).collect();
+    for (begin, heads, answers) in [(b"".as_slice(), http1, "HTTP/1.1 404"), (frames::BEGIN, http2, "no-such-function")]
+    {
+        let (mut read, mut write) = world.caller("").await.into_split();
+        // Every piece ends in the middle of a head, for far longer than one may take.
+        let bytes = [begin, &heads.concat()].concat();
+        let pieces: Vec<Vec<u8>> = bytes.chunks(bytes.len() / 28).map(<[u8]>::to_vec).collect();
+        let sending = tokio::spawn(async move {
+            for piece in pieces {
+                write.write_all(&piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            write
+        });
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+        while String::from_utf8_lossy(&seen).matches(answers).count() < 30 {
+            let more = timeout(SOON, read.read(&mut buffer)).await.expect("no answer").unwrap();
+            assert!(more > 0, "the connection was closed");
+            seen.extend_from_slice(&buffer[..more]);
+        }
+        sending.await.unwrap();
+    }
+}
+
 /// Waits for so many answers.
 async fn eventually_answers(caller: &mut TcpStream, count: usize) {
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
@@ -290,102 +319,6 @@ async fn an_http2_connection_that_is_not_used_is_closed() {
 
     let mut seen = Vec::new();
     timeout(2 * SOON, silent.read_to_end(&mut seen)).await.expect("the connection stays open").unwrap();
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_come_is_answered_408() {
-    let limits = Limits { body_idle: Duration::from_secs(1), ..Limits::default() };
-    for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
-        let world = world_with(json!({}), limits.clone()).await;
-        world.appear(&pod, "r1");
-        let mut caller =
-            world.caller("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 100\r\n\r\nhalf").await;
-        let mut seen = String::new();
-        timeout(SOON, caller.read_to_string(&mut seen)).await.expect("the connection stays open").unwrap();
-        assert!(seen.starts_with("HTTP/1.1 408") && seen.contains("body-too-slow"), "{seen}");
-        eventually(|| world.present() == (0, 0)).await;
-
-        let mut raw = frames::Raw::open(world.address).await;
-        let fields = frames::fields("POST", "hello.shop", "/count");
-        assert!(raw.send(&[frames::frame(1, 4, 1, &fields), frames::frame(0, 0, 1, b"half")].concat()).await);
-        eventually(|| raw.seen().iter().any(|frame| frame[3] == 1)).await;
-        eventually(|| raw.seen().iter().any(|frame| String::from_utf8_lossy(frame).contains("body-too-slow"))).await;
-        eventually(|| world.present() == (0, 0)).await;
-        assert!(world.says(r#"rouse_activator_faults_total{fault="body-too-slow"} 2"#));
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_drips_is_answered_408() {
-    let grace = Duration::from_secs(1);
-    let limits = Limits { body_grace: grace, min_body_rate: 1000, ..Limits::default() };
-    let world = world_with(json!({}), limits).await;
-    let pod = TestPod::start("a").await;
-    world.appear(&pod, "r1");
-    for (chunk, status) in [("b".repeat(20), "408"), ("b".repeat(2000), "200")] {
-        let length = chunk.len() * 30;
-        let head = format!("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: {length}\r\n\r\n");
-        let (mut read, mut write) = world.caller(&head).await.into_split();
-        let drip = tokio::spawn(async move {
-            for _ in 0..30 {
-                if write.write_all(chunk.as_bytes()).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            std::future::pending::<()>().await;
-        });
-        let mut seen = [0; 20];
-        timeout(SOON, read.read_exact(&mut seen)).await.expect("no answer").unwrap();
-        assert_eq!(&seen[9..12], status.as_bytes());
-        drip.abort();
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_is_not_waited_for_may_take_its_time() {
-    let second = Duration::from_secs(1);
-    let limits = Limits { body_idle: second, body_grace: second, ..Limits::default() };
-    // Held; at a pod that does not read; a conversation; a stream of messages.
-    let mut world = world_with(json!({}), limits).await;
-    let mut held = world.caller("POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 5\r\n\r\n").await;
-    world.expect_wake("r1", 1).await;
-    tokio::time::sleep(2 * second).await;
-    let pod = TestPod::start("a").await;
-    world.appear(&pod, "r1");
-    eventually(|| pod.seen() == ["POST /count"]).await;
-    held.write_all(b"12345").await.unwrap();
-    let mut seen = [0; 12];
-    timeout(SOON, held.read_exact(&mut seen)).await.expect("no answer").unwrap();
-    assert_eq!(&seen, b"HTTP/1.1 200");
-
-    // More than the sockets between here and there take.
-    let mut unread =
-        world.caller("POST /unread HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 50000000\r\n\r\n").await;
-    let written = timeout(2 * second, unread.write_all(&vec![b'x'; 50_000_000])).await;
-    assert!(written.is_err(), "the pod reads");
-    let answered = timeout(Duration::from_millis(1), unread.read_exact(&mut seen)).await;
-    assert!(answered.is_err(), "{}", String::from_utf8_lossy(&seen));
-
-    let mut talk = world.caller("POST /converse HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 8\r\n\r\nhalf").await;
-    let mut head = Vec::new();
-    while !head.ends_with(b"half") {
-        head.push(timeout(SOON, talk.read_u8()).await.unwrap().unwrap());
-    }
-    tokio::time::sleep(2 * second).await;
-    talk.write_all(b"rest").await.unwrap();
-    let mut rest = Vec::new();
-    while !rest.ends_with(b"rest") {
-        rest.push(timeout(SOON, talk.read_u8()).await.unwrap().unwrap());
-    }
-
-    let grpc =
-        "POST /count HTTP/1.1\r\nhost: hello.shop\r\ncontent-type: application/grpc\r\ncontent-length: 5\r\n\r\n1";
-    let mut grpc = world.caller(grpc).await;
-    tokio::time::sleep(2 * second).await;
-    grpc.write_all(b"2345").await.unwrap();
-    timeout(SOON, grpc.read_exact(&mut seen)).await.expect("no answer").unwrap();
-    assert_eq!(&seen, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod floods;
 mod frames;
 mod pod;
 mod protocols;
+mod uploads;
 mod warm;
 mod wire;
 
