@@ -14,7 +14,7 @@ use activator::metrics::Metrics;
 use activator::path::{self, tunnel::Tunnels};
 use activator::probe::Prober;
 use activator::routes::Table;
-use activator::server::workers;
+use activator::server::{Room, workers};
 use activator::wake::Waker;
 use crds::route::Domains;
 use http::{Request, Response};
@@ -53,11 +53,11 @@ async fn main() {
         places: Places::new(&limits),
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
         beacon: Arc::clone(&beacon),
-        tunnels: Tunnels::new(cut.clone()),
-        metrics,
+        tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
+        metrics: Arc::clone(&metrics),
     });
     let workers = std::env::var("WORKERS").map_or_else(|_| workers::per_core(), |n| n.parse().unwrap());
-    let serving = workers::start(port, workers, &path, &limits, &stop, &cut).unwrap();
+    let serving = workers::start(port, workers, &path, &Room::new(&limits, &metrics), &stop, &cut).unwrap();
     let prober = Prober::new(Arc::clone(&beacon));
     let labels = json!({"rouse.dev/function": "hello", "rouse.dev/revision": "r1", "rouse.dev/function-uid": "f-uid"});
     index.function_applied(

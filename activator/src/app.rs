@@ -19,7 +19,7 @@ use crate::metrics::{Levels, Metrics};
 use crate::path::{self, tunnel::Tunnels};
 use crate::probe::Prober;
 use crate::routes::Table;
-use crate::server::workers;
+use crate::server::{Room, workers};
 use crate::wake::{self, Waker};
 use crate::{clock, watch};
 
@@ -53,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let prober = Prober::new(Arc::clone(&beacon));
     let waker = Waker::new(clients.call.clone(), args.unschedulable, &metrics, &index, &beacon);
-    let tunnels = Tunnels::new(cut.clone());
+    let tunnels = Tunnels::new(cut.clone(), &limits, &metrics);
     let path = path::build(&path::Parts {
         table,
         limits: Arc::clone(&limits),
@@ -61,11 +61,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         waker,
         beacon: Arc::clone(&beacon),
         tunnels: tunnels.clone(),
-        metrics,
+        metrics: Arc::clone(&metrics),
     });
     // Before the first pod is seen: each worker has connections of its own to it.
     let workers = args.workers.unwrap_or_else(workers::per_core);
-    let serving = workers::start(args.port, workers, &path, &limits, &stop, &cut)
+    let room = Room::new(&limits, &metrics);
+    let serving = workers::start(args.port, workers, &path, &room, &stop, &cut)
         .context("requests cannot be served on their port")?;
 
     // The watches and the link outlast `stop`: held requests still need to see their pods come.

@@ -60,9 +60,20 @@ pub struct Limits {
     /// Connections of callers at once; the next one waits to be accepted.
     #[arg(long, env = "ROUSE_MAX_CONNECTIONS", default_value = "30000")]
     pub max_connections: NonZeroUsize,
+    /// The same of one address; the next one is closed at once. Many callers may share one: behind a NAT, or where nodes pass
+    /// connections on in their own name.
+    #[arg(long, env = "ROUSE_MAX_CONNECTIONS_PER_PEER", default_value = "15000")]
+    pub max_connections_per_peer: NonZeroUsize,
     /// HTTP/2 streams of one connection at once.
-    #[arg(long, env = "ROUSE_MAX_STREAMS", default_value = "256")]
+    #[arg(long, env = "ROUSE_MAX_STREAMS", default_value = "100")]
     pub max_streams: NonZeroU32,
+    /// HTTP/2 frames a second of one connection that carry nothing and that no request or body pays for; twice as many may
+    /// come at once. 0 = no limit.
+    #[arg(long, env = "ROUSE_MAX_CONTROL_FRAMES", default_value_t = 1000)]
+    pub max_control_frames: u32,
+    /// HTTP/2 streams a second that one connection may reset; twice as many may come at once. 0 = no limit.
+    #[arg(long, env = "ROUSE_MAX_RESETS", default_value_t = 100)]
+    pub max_resets: u32,
     /// Requests held at once in this process.
     #[arg(long, env = "ROUSE_MAX_HELD", default_value = "25000")]
     pub max_held: NonZeroUsize,
@@ -81,13 +92,25 @@ pub struct Limits {
     /// Bytes of a request's body; more is answered 413. 0 = no limit.
     #[arg(long, env = "ROUSE_MAX_BODY_BYTES", default_value_t = 0)]
     pub max_body_bytes: u64,
-    /// Seconds from the first byte of a request's head to its last, in HTTP/1.
+    /// Seconds from the first byte of a request's head to its last.
     #[arg(long, env = "ROUSE_HEAD_SECONDS", default_value = "5", value_parser = seconds)]
     pub head_timeout: Duration,
     /// Seconds in which a connection must bring the head of its next request, and for which it may take nothing of what is
     /// left of the last answer.
     #[arg(long, env = "ROUSE_HEADER_SECONDS", default_value = "75", value_parser = seconds)]
     pub header_timeout: Duration,
+    /// Seconds for which a pod may wait for more of a request's body before its response begins. 0 = no limit.
+    #[arg(long, env = "ROUSE_BODY_IDLE_SECONDS", default_value = "30", value_parser = seconds)]
+    pub body_idle: Duration,
+    /// Bytes a second that a request's body must bring, over all the time for which a pod has waited for it. 0 = no limit.
+    #[arg(long, env = "ROUSE_MIN_BODY_BYTES_PER_SECOND", default_value_t = 100)]
+    pub min_body_rate: u32,
+    /// Seconds of that time before which the rate does not count.
+    #[arg(long, env = "ROUSE_BODY_GRACE_SECONDS", default_value = "20", value_parser = seconds)]
+    pub body_grace: Duration,
+    /// Seconds for which an upgraded connection may be silent both ways. 0 = no limit.
+    #[arg(long, env = "ROUSE_TUNNEL_IDLE_SECONDS", default_value = "300", value_parser = seconds)]
+    pub tunnel_idle: Duration,
     /// Seconds for which an unused connection to a pod is kept.
     #[arg(long, env = "ROUSE_POD_IDLE_SECONDS", default_value = "30", value_parser = seconds)]
     pub pod_idle: Duration,

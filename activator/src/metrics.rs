@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::path::call::Answer;
 use crate::path::fault::Share;
 use crate::path::timing::{Step, Timeline};
+use crate::wire::Flood;
 
 /// Seconds: from the leanest warm request to the longest deadline.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
@@ -90,6 +91,11 @@ struct Full {
     share: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Closed {
+    cause: &'static str,
+}
+
 /// Everything this process counts as it happens.
 #[derive(Debug)]
 pub struct Metrics {
@@ -103,6 +109,7 @@ pub struct Metrics {
     client_gone: Counter,
     retries: Counter,
     unreachable: Counter,
+    closed: Family<Closed, Counter>,
 }
 
 impl Metrics {
@@ -122,6 +129,7 @@ impl Metrics {
             client_gone: Counter::default(),
             retries: Counter::default(),
             unreachable: Counter::default(),
+            closed: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("rouse_activator");
         registry.register(
@@ -160,6 +168,11 @@ impl Metrics {
             "unreachable_pods",
             "Times a pod that was ready could not be reached",
             metrics.unreachable.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Connections of callers closed for what the caller did, by cause",
+            metrics.closed.clone(),
         );
         Arc::new(metrics)
     }
@@ -210,6 +223,21 @@ impl Metrics {
     /// A request looks for another pod.
     pub fn retried(&self) {
         self.retries.inc();
+    }
+
+    /// A caller flooded its connection.
+    pub fn flood(&self, flood: Flood) {
+        self.closed.get_or_create(&Closed { cause: flood.as_str() }).inc();
+    }
+
+    /// An address has all the connections it may have.
+    pub fn crowded(&self) {
+        self.closed.get_or_create(&Closed { cause: "peer-share" }).inc();
+    }
+
+    /// An upgraded connection was silent for too long.
+    pub fn idle_tunnel(&self) {
+        self.closed.get_or_create(&Closed { cause: "idle-tunnel" }).inc();
     }
 
     /// A ready pod could not be reached.

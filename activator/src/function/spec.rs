@@ -22,6 +22,8 @@ pub struct Spec {
     pub cold_start: Duration,
     /// From being sent to a pod to the end of the response body.
     pub request: Duration,
+    /// From being sent to a pod to the response's head; `None` = no limit of its own.
+    pub first_byte: Option<Duration>,
     /// Port, where a pod does not name it.
     pub port: u16,
     /// Protocol, where a pod does not name it.
@@ -40,6 +42,7 @@ impl Spec {
             queue: usize::try_from(spec.queue.max_requests).unwrap_or(0),
             cold_start: seconds(spec.timeouts.cold_start_seconds),
             request: seconds(spec.timeouts.request_seconds),
+            first_byte: (spec.timeouts.first_byte_seconds > 0).then(|| seconds(spec.timeouts.first_byte_seconds)),
             port: u16::try_from(spec.port).unwrap_or(crds::names::ACTIVATOR_PORT),
             protocol: spec.protocol,
             readiness: spec.readiness.path.as_str().into(),
@@ -95,6 +98,7 @@ impl Spec {
             queue: 1000,
             cold_start: Duration::from_secs(5),
             request: Duration::from_secs(5),
+            first_byte: None,
             port: 8080,
             protocol: Protocol::HTTP1,
             readiness: "".into(),

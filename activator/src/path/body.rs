@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::count::Counted;
 use crate::pods::Taken;
 use crate::pool::Lease;
-use crate::server::Deadline;
+use crate::server::{Deadline, Reading};
 
 /// Why a body ended early. The other side sees a stream that is reset or a connection that is closed, never a short body
 /// that looks whole (design decision 9).
@@ -27,6 +27,9 @@ pub enum BodyError {
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
+    /// It came too slowly.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// The response has ended, and the rest of the request is of no use.
     #[error("the exchange was broken off")]
     BrokenOff,
@@ -39,6 +42,7 @@ pub struct RequestBody {
     seen: u64,
     /// The body is not asked for before this is done: the caller waits for the pod's `100 Continue`.
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    reading: Option<Reading>,
 }
 
 /// The most bytes that a body may have.
@@ -84,18 +88,23 @@ pub struct TakeBack {
 impl RequestBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self { source: Source::Empty, limit: None, seen: 0, gate: None }
+        Self { source: Source::Empty, limit: None, seen: 0, gate: None, reading: None }
     }
 
     /// The caller's body.
     pub fn new(incoming: Incoming, limit: Option<Arc<BodyLimit>>) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Own(incoming) };
-        Self { source, limit, seen: 0, gate: None }
+        Self { source, limit, seen: 0, gate: None, reading: None }
     }
 
     /// Does not ask for the body before `gate` is done.
     pub fn after(&mut self, gate: impl Future<Output = ()> + Send + 'static) {
         self.gate = Some(Box::pin(gate));
+    }
+
+    /// Has its time kept; see [`Reading`].
+    pub fn timed(&mut self, reading: Reading) {
+        self.reading = Some(reading);
     }
 
     /// The caller's body, if nothing of it has been read.
@@ -139,7 +148,7 @@ impl TakeBack {
         let empty = shared.incoming.is_none();
         // It stays shared: a hold on it is one on whoever sends it next, too.
         let source = if empty { Source::Empty } else { Source::Shared(Arc::clone(&self.shared)) };
-        Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None })
+        Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None, reading: None })
     }
 
     /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it. Nobody notices where it had
@@ -187,11 +196,18 @@ impl Body for RequestBody {
                 polled
             }
         };
-        let frame = match ready!(polled) {
-            None => return Poll::Ready(None),
-            Some(frame) => frame?,
+        let Poll::Ready(polled) = polled else {
+            let late = this.reading.as_mut().is_some_and(|reading| reading.waits(this.seen, cx));
+            return if late { Poll::Ready(Some(Err(BodyError::TooSlow))) } else { Poll::Pending };
+        };
+        let Some(frame) = polled.transpose()? else {
+            this.reading = None;
+            return Poll::Ready(None);
         };
         this.seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(reading) = &mut this.reading {
+            reading.came(this.seen);
+        }
         if let Some(limit) = this.limit.as_deref().filter(|limit| this.seen > limit.bytes) {
             limit.exceeded.store(true, Ordering::Release);
             return Poll::Ready(Some(Err(BodyError::TooLong(limit.bytes))));

@@ -72,6 +72,9 @@ pub enum Fault {
     /// The body is longer than the limit, in bytes.
     #[error("the body is longer than {0} bytes")]
     BodyTooLong(u64),
+    /// The body came too slowly, or not at all.
+    #[error("the body was waited for in vain, or came too slowly")]
+    BodyTooSlow,
     /// There is no such function.
     #[error("there is no function `{name}` in namespace `{namespace}`")]
     NoFunction {
@@ -133,7 +136,7 @@ pub enum Fault {
     /// The caller went away while it waited. Nobody reads the answer: 499 is for the log and the metrics.
     #[error("the caller went away")]
     ClientGone,
-    /// The response did not begin within `requestSeconds`.
+    /// The response did not begin within `firstByteSeconds` or `requestSeconds`.
     #[error("the response did not begin in time")]
     RequestDeadline,
 }
@@ -144,6 +147,11 @@ impl Fault {
         matches!(self, Self::Malformed(_) | Self::UriTooLong(_) | Self::HeadTooLong(_) | Self::TooManyFields(_))
     }
 
+    /// Whether an HTTP/1 connection can carry no request after it: where this one ends is not agreed on, or not waited for.
+    pub fn ends_connection(&self) -> bool {
+        self.is_malformed() || matches!(self, Self::BodyTooSlow)
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -151,6 +159,7 @@ impl Fault {
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::HeadTooLong(_) | Self::TooManyFields(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NoFunction { .. } | Self::Bare(_) | Self::NoRoute | Self::Deleted => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -174,6 +183,7 @@ impl Fault {
             Self::HeadTooLong(_) => "head-too-long",
             Self::TooManyFields(_) => "too-many-fields",
             Self::BodyTooLong(_) => "body-too-long",
+            Self::BodyTooSlow => "body-too-slow",
             Self::NoFunction { .. } | Self::Bare(_) => "no-such-function",
             Self::NoRoute => "no-such-route",
             Self::Method(_) => "method-not-allowed",
@@ -201,6 +211,7 @@ impl Fault {
             Self::HeadTooLong(_) => "Request header fields too large",
             Self::TooManyFields(_) => "Too many request header fields",
             Self::BodyTooLong(_) => "Body too large",
+            Self::BodyTooSlow => "Body too slow",
             Self::NoFunction { .. } | Self::Bare(_) => "No such function",
             Self::NoRoute => "No such route",
             Self::Method(_) => "Method not allowed",

@@ -27,7 +27,7 @@ use crate::hold::Grant;
 use crate::metrics::Metrics;
 use crate::pods::Pod;
 use crate::pool::{Exchange, Refused, SendError};
-use crate::server::Deadline;
+use crate::server::{Deadline, Pace, Reading, Slow};
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
@@ -42,13 +42,19 @@ pub struct Forward {
 struct Shared {
     tunnels: Tunnels,
     max_body: u64,
+    pace: Pace,
     metrics: Arc<Metrics>,
 }
 
 impl Forward {
     /// Upgraded connections go to `tunnels`.
     pub fn new(tunnels: &Tunnels, limits: &Limits, metrics: &Arc<Metrics>) -> Self {
-        let shared = Shared { tunnels: tunnels.clone(), max_body: limits.max_body_bytes, metrics: Arc::clone(metrics) };
+        let shared = Shared {
+            tunnels: tunnels.clone(),
+            max_body: limits.max_body_bytes,
+            pace: Pace::new(limits),
+            metrics: Arc::clone(metrics),
+        };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -74,19 +80,25 @@ impl Shared {
         let Some(pool) = pod.pool() else { return Err(Trouble::Unsent(call)) };
         let protocol = pool.target().protocol;
         let sent = Instant::now();
-        let request_limit = call.function.spec.load().request;
-        let deadline = call.capped(sent + request_limit);
+        let (deadline, first_byte) = {
+            let spec = call.function.spec.load();
+            let deadline = call.capped(sent + spec.request);
+            (deadline, spec.first_byte.map_or(deadline, |most| deadline.min(sent + most)))
+        };
         let limit = BodyLimit::new(self.max_body);
         let repeatable = call.body.is_none() && call.upgrade.is_none() && is_idempotent(&call.parts.method);
         let shares = call.body.is_some() && protocol == Protocol::H2C;
+        // A stream of messages may be silent either way for as long as its deadline allows.
+        let timed = call.body.is_some() && !headers::is_grpc(&call.parts.headers);
         let mut request = outgoing(&mut call, protocol, limit.clone());
         let upload = if shares { request.body_mut().share() } else { None };
+        let slow = if timed { self.time(request.body_mut()) } else { None };
 
-        let outcome = match timeout_at(deadline, pool.send(request, repeatable)).await {
+        let outcome = match timeout_at(first_byte, pool.send(request, repeatable)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let mut failure = call.failure(Fault::RequestDeadline, Phase::Forward, false);
-                failure.limit = Some(deadline.saturating_duration_since(sent));
+                failure.limit = Some(first_byte.saturating_duration_since(sent));
                 return Err(Trouble::Failed(failure));
             }
         };
@@ -100,6 +112,7 @@ impl Shared {
             Err(SendError::Broken(error)) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
+                    None if slow.is_some_and(|slow| slow.is_so()) => Fault::BodyTooSlow,
                     None => Fault::Broken(describe(&error)),
                 };
                 debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
@@ -113,6 +126,13 @@ impl Shared {
         }
         let held = Held { taken: grant.taken, lease, upload, counted, deadline: Deadline::set(deadline) };
         Ok(Answer::warm(incoming(response, held)))
+    }
+
+    /// Has the time of a request's body kept.
+    fn time(&self, body: &mut RequestBody) -> Option<Slow> {
+        let (reading, slow) = Reading::begin(self.pace)?;
+        body.timed(reading);
+        Some(slow)
     }
 
     /// A pod that a request could not reach takes no further one before the probe has passed again. One that has left its

@@ -13,6 +13,7 @@ pub mod rescue;
 pub mod route;
 pub mod target;
 pub mod timing;
+mod traffic;
 pub mod tunnel;
 
 use std::convert::Infallible;

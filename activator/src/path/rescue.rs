@@ -76,8 +76,7 @@ pub struct Rescued<F> {
 impl<F> Rescued<F> {
     fn document(&self, failure: Box<Failure>) -> Answer {
         let mut response = problem::response(&failure, self.request_id.to_str().unwrap_or_default(), self.grpc);
-        // Whoever sends what is not valid may not agree with us on where it ends.
-        if self.http1 && failure.fault.is_malformed() {
+        if self.http1 && failure.fault.ends_connection() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let response = response.map(|body| body.until(Instant::now() + self.most));

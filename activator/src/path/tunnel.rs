@@ -1,12 +1,18 @@
 //! Upgraded connections: bytes both ways until either side is done.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
+
+use super::traffic::Traffic;
+use crate::args::Limits;
+use crate::metrics::Metrics;
 
 /// Bytes in flight each way.
 const BUFFER: usize = 16 * 1024;
@@ -16,21 +22,33 @@ const BUFFER: usize = 16 * 1024;
 pub struct Tunnels {
     tasks: TaskTracker,
     cut: CancellationToken,
+    /// For so long one may be silent both ways.
+    idle: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl Tunnels {
-    /// None yet; all end when `cut` is cancelled.
-    pub fn new(cut: CancellationToken) -> Self {
-        Self { tasks: TaskTracker::new(), cut }
+    /// None yet; all end when `cut` is cancelled, and each when it has been silent for long.
+    pub fn new(cut: CancellationToken, limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        let idle = if limits.tunnel_idle.is_zero() { Duration::MAX } else { limits.tunnel_idle };
+        Self { tasks: TaskTracker::new(), cut, idle, metrics: Arc::clone(metrics) }
     }
 
     /// Joins the caller's connection and the pod's, as soon as both are handed over. Holds `guards` until the end.
     ///
     /// `requestSeconds` does not apply: the response has ended with its head.
     pub fn join<G: Send + 'static>(&self, caller: OnUpgrade, pod: OnUpgrade, guards: G) {
-        let cut = self.cut.clone();
+        let (cut, idle, metrics) = (self.cut.clone(), self.idle, Arc::clone(&self.metrics));
         self.tasks.spawn(async move {
-            let ended = cut.run_until_cancelled(copy(caller, pod)).await;
+            let traffic = Traffic::new();
+            let ended = tokio::select! {
+                ended = cut.run_until_cancelled(copy(caller, pod, &traffic)) => ended,
+                () = traffic.silent(idle) => {
+                    metrics.idle_tunnel();
+                    debug!("An upgraded connection was closed: it was silent for too long.");
+                    None
+                }
+            };
             if let Some(Err(error)) = ended {
                 debug!(%error, "An upgraded connection broke.");
             }
@@ -46,9 +64,13 @@ impl Tunnels {
     }
 }
 
-async fn copy(caller: OnUpgrade, pod: OnUpgrade) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn copy(
+    caller: OnUpgrade,
+    pod: OnUpgrade,
+    traffic: &Traffic,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (caller, pod) = tokio::try_join!(caller, pod)?;
-    let (mut caller, mut pod) = (TokioIo::new(caller), TokioIo::new(pod));
+    let (mut caller, mut pod) = (traffic.noted(TokioIo::new(caller)), traffic.noted(TokioIo::new(pod)));
     tokio::io::copy_bidirectional_with_sizes(&mut caller, &mut pod, BUFFER, BUFFER).await?;
     Ok(())
 }

@@ -16,19 +16,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
 use super::deadline::{Late, watched};
-use super::io::{self as peer_io, Peer};
+use super::io::{self as peer_io, Peer, Scan};
 use super::streams::Streams;
 use crate::args::Limits;
+use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 use crate::path::headers;
-use crate::wire::Inlet;
+use crate::wire::{Frames, Inlet};
 
 /// Bytes of a request's body that wait here while the request is held, a stream. It also is what a stream may have under
 /// way later on: hyper's window is one for all streams, of whatever age.
@@ -41,6 +42,8 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for HTTP/1, where the kernel asks.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Streams of a connection that may break a rule of HTTP/2 before the connection is closed for it.
+const BROKEN_STREAMS: usize = 256;
 /// Between two looks at a preface that comes in pieces.
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
 /// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
@@ -72,6 +75,7 @@ pub(super) async fn serve<P>(
     address: SocketAddr,
     path: P,
     limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) where
     P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
@@ -79,13 +83,17 @@ pub(super) async fn serve<P>(
         + Send
         + 'static,
 {
-    let opened = stop.run_until_cancelled(timeout(limits.header_timeout, open(&stream))).await;
-    let Some(Ok(Ok(is_http2))) = opened else {
+    let opened = stop.run_until_cancelled(open(&stream, &limits)).await;
+    let Some(Ok(is_http2)) = opened else {
         debug!(peer = %address, "A connection was closed before its first request.");
         return;
     };
-    let inlet = (!is_http2).then(|| Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()));
-    let (io, peer) = peer_io::split(stream, address, inlet);
+    let scan = if is_http2 {
+        Scan::Frames(Frames::new(limits.max_control_frames, limits.max_resets, Instant::now()))
+    } else {
+        Scan::Heads(Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()))
+    };
+    let (io, peer) = peer_io::split(stream, address, Some(scan));
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -147,6 +155,12 @@ pub(super) async fn serve<P>(
     match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {
+            if let Some(flood) = peer.calmed() {
+                metrics.flood(flood);
+                debug!(peer = %address, flood = flood.as_str(), "A connection was closed: its caller floods it.");
+                peer.farewell().await;
+                return;
+            }
             // The path's only errors are bodies that broke off.
             if !error.is_user() {
                 unfinished.let_be();
@@ -161,12 +175,14 @@ pub(super) async fn serve<P>(
 }
 
 /// Waits for the first bytes; whether they are those of HTTP/2.
-async fn open(stream: &TcpStream) -> io::Result<bool> {
+async fn open(stream: &TcpStream, limits: &Limits) -> io::Result<bool> {
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4))?;
     let mut first = [0; PREFACE.len()];
+    let mut late = Instant::now() + limits.header_timeout;
+    let mut begun = false;
     loop {
-        let seen = stream.peek(&mut first).await?;
+        let seen = timeout_at(late, stream.peek(&mut first)).await??;
         if seen == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -175,6 +191,11 @@ async fn open(stream: &TcpStream) -> io::Result<bool> {
         }
         if seen == PREFACE.len() {
             return Ok(true);
+        }
+        if !begun {
+            (begun, late) = (true, Instant::now() + limits.head_timeout);
+        } else if late <= Instant::now() {
+            return Err(io::ErrorKind::TimedOut.into());
         }
         tokio::time::sleep(PREFACE_LOOK).await;
     }
@@ -198,6 +219,11 @@ fn http2(limits: &Limits, run: Streams) -> http2::Builder<Streams> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
+        // The budget of resets is the rule, whether the streams were seen or not; hyper's own 20 of these break off a
+        // caller that gives up a page's worth of requests while this process is busy.
+        .max_pending_accept_reset_streams(bytes(streams))
+        // For the life of a connection: streams that a caller gets reset by breaking a rule (CVE-2025-8671).
+        .max_local_error_reset_streams(BROKEN_STREAMS)
         .max_header_list_size(limits.max_head_bytes)
         .initial_stream_window_size(STREAM_WINDOW)
         // Room for every stream's window: no held upload can stop the others.

@@ -13,22 +13,26 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::upload::Upload;
+
 tokio::task_local! {
     /// The exchange of the future that is being polled.
     static CURRENT: Arc<Mutex<Exchange>>;
 }
 
 /// The last exchange that set a deadline.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Exchange {
     deadline: Option<Instant>,
     open: bool,
+    /// The body of a request whose response has not begun.
+    upload: Option<Arc<Upload>>,
 }
 
 impl Exchange {
     /// When to give up, if ever. Within an exchange a caller may take its time, up to the deadline; see [`Late`] for after
     /// it.
-    fn limit(self, late: impl Fn() -> Late) -> Option<Instant> {
+    fn limit(&self, late: impl Fn() -> Late) -> Option<Instant> {
         if self.open {
             return self.deadline;
         }
@@ -60,7 +64,7 @@ impl Deadline {
     /// For the exchange that the present task serves. `None` where no connection is served.
     pub fn set(at: Instant) -> Option<Self> {
         let exchange = CURRENT.try_with(Arc::clone).ok()?;
-        *lock(&exchange) = Exchange { deadline: Some(at), open: true };
+        *lock(&exchange) = Exchange { deadline: Some(at), open: true, upload: None };
         Some(Self(exchange))
     }
 }
@@ -69,6 +73,11 @@ impl Drop for Deadline {
     fn drop(&mut self) {
         lock(&self.0).open = false;
     }
+}
+
+/// Has the time of this body kept up to its response; whether the present task serves a connection.
+pub(super) fn watch_upload(upload: &Arc<Upload>) -> bool {
+    CURRENT.try_with(|exchange| lock(exchange).upload = Some(Arc::clone(upload))).is_ok()
 }
 
 /// Serves to the end, or drops `serving` when its exchange's deadline passes; `None` then. So it does when it is late, while
@@ -80,10 +89,22 @@ pub(super) async fn watched<F: Future>(serving: F, late: impl Fn() -> Late) -> O
     let mut timer = pin!(sleep(Duration::MAX));
     let mut over = |cx: &mut Context<'_>| {
         loop {
-            let limit = lock(&exchange).limit(&late);
-            let Some(at) = limit else { return Poll::Pending };
-            if at <= Instant::now() {
+            let (limit, upload) = {
+                let exchange = lock(&exchange);
+                (exchange.limit(&late), exchange.upload.clone())
+            };
+            let due = upload.as_ref().and_then(|upload| upload.due());
+            let Some(at) = limit.into_iter().chain(due).min() else { return Poll::Pending };
+            let now = Instant::now();
+            if limit.is_some_and(|limit| limit <= now) {
                 return Poll::Ready(());
+            }
+            if at <= now {
+                // Its reader answers, and what is served goes on.
+                if upload.is_some_and(|upload| upload.look(now)) {
+                    lock(&exchange).upload = None;
+                }
+                continue;
             }
             if at < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(at);
@@ -189,11 +210,15 @@ mod tests {
             (late, false, early, late),
         ] {
             let late = || Late { stalled, half: None };
-            assert_eq!(Exchange { deadline, open }.limit(late), limit, "{deadline:?} {open} {stalled:?}");
+            assert_eq!(Exchange { deadline, open, upload: None }.limit(late), limit, "{deadline:?} {open} {stalled:?}");
         }
         let half = || Late { stalled: late, half: early };
-        assert_eq!(Exchange { deadline: late, open: false }.limit(half), early, "the last exchange is no excuse");
-        assert_eq!(Exchange { deadline: late, open: true }.limit(half), late, "nobody looks at it yet");
+        assert_eq!(
+            Exchange { deadline: late, open: false, upload: None }.limit(half),
+            early,
+            "the last exchange is no excuse"
+        );
+        assert_eq!(Exchange { deadline: late, open: true, upload: None }.limit(half), late, "nobody looks at it yet");
     }
 
     #[tokio::test]

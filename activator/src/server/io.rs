@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::path::fault::Fault;
 use crate::path::headers::By;
-use crate::wire::Inlet;
+use crate::wire::{Flood, Frames, Inlet};
 
 /// How often a held request with an unread body looks whether its caller is there.
 const LOOK: Duration = Duration::from_millis(250);
@@ -24,6 +24,17 @@ const LOOK: Duration = Duration::from_millis(250);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// See [`FAREWELL`].
 const FAREWELL_BYTES: usize = 256 * 1024;
+/// ENHANCE_YOUR_CALM (RFC 9113, section 7).
+const CALM: u8 = 0x0b;
+
+/// What looks at the bytes of a caller before hyper does.
+#[derive(Debug)]
+pub(super) enum Scan {
+    /// HTTP/1.
+    Heads(Inlet),
+    /// HTTP/2.
+    Frames(Frames),
+}
 
 /// The other end of a connection.
 #[derive(Debug)]
@@ -41,18 +52,36 @@ struct Socket {
     /// Since when there is something to write and the caller takes none of it.
     stalled: Option<Instant>,
     end_is_whole: bool,
-    /// For HTTP/1.
-    inlet: Option<Inlet>,
+    scan: Option<Scan>,
     refused: bool,
-    /// When the first part of a head came whose rest has not come.
-    head: Option<Instant>,
+    /// The head whose rest has not come, and when its first part came.
+    head: Option<(u64, Instant)>,
+    flood: Option<Flood>,
+    /// The last write took only a part of what hyper had for it.
+    in_frame: bool,
 }
 
 impl Socket {
-    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn inlet(&mut self) -> Option<&mut Inlet> {
+        match &mut self.scan {
+            Some(Scan::Heads(inlet)) => Some(inlet),
+            _ => None,
+        }
+    }
+
+    /// `given`: how many bytes there were to write.
+    fn written(&mut self, written: Poll<io::Result<usize>>, given: usize) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => _ = self.stalled.get_or_insert_with(Instant::now),
-            Poll::Ready(_) => self.stalled = None,
+            Poll::Pending => {
+                self.stalled.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(written) => {
+                self.stalled = None;
+                if let (Some(Scan::Frames(frames)), Ok(written)) = (&mut self.scan, written) {
+                    frames.sent(*written);
+                    self.in_frame = *written < given;
+                }
+            }
         }
         written
     }
@@ -66,7 +95,7 @@ impl Peer {
 
     /// When the first part of a head came whose rest has not come.
     pub(super) fn head_begun(&self) -> Option<Instant> {
-        lock(&self.socket).head
+        lock(&self.socket).head.map(|(_, since)| since)
     }
 
     /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
@@ -76,12 +105,12 @@ impl Peer {
 
     /// hyper has read a request. Gives why it is none, if it is the one in place of a refused one.
     pub(super) fn served(&self) -> Option<Fault> {
-        lock(&self.socket).inlet.as_mut().and_then(Inlet::served)
+        lock(&self.socket).inlet().and_then(Inlet::served)
     }
 
     /// The request that asked to go over to another protocol is answered.
     pub(super) fn decided(&self, switched: bool) {
-        if let Some(inlet) = &mut lock(&self.socket).inlet {
+        if let Some(inlet) = lock(&self.socket).inlet() {
             inlet.decided(switched);
         }
     }
@@ -89,6 +118,21 @@ impl Peer {
     /// Its last request was refused, for whatever reason: see [`Peer::farewell`].
     pub(super) fn mark_refused(&self) {
         lock(&self.socket).refused = true;
+    }
+
+    /// What the caller did too much of, after it was told so: the connection is to be closed.
+    pub(super) fn calmed(&self) -> Option<Flood> {
+        let mut socket = lock(&self.socket);
+        let flood = socket.flood?;
+        socket.refused = true;
+        // In the middle of a frame it would not be read as one.
+        if let (Some(Scan::Frames(frames)), false) = (&socket.scan, socket.in_frame) {
+            let mut goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CALM];
+            goaway[9..13].copy_from_slice(&frames.last_stream().to_be_bytes());
+            // Whoever does not take it sees the connection's end.
+            let _ = socket.stream.try_write(&goaway);
+        }
+        Some(flood)
     }
 
     /// Listens for a while to a caller whose last request was refused, so that it gets to read why.
@@ -145,12 +189,26 @@ pub(super) struct Io {
     vectored: bool,
 }
 
-/// Splits a connection into what hyper serves and what the request path may ask. `inlet`: for HTTP/1.
-pub(super) fn split(stream: TcpStream, address: SocketAddr, inlet: Option<Inlet>) -> (Io, Arc<Peer>) {
+/// Splits a connection into what hyper serves and what the request path may ask.
+pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) -> (Io, Arc<Peer>) {
     let vectored = stream.is_write_vectored();
-    let socket =
-        Arc::new(Mutex::new(Socket { stream, stalled: None, end_is_whole: false, inlet, refused: false, head: None }));
+    let socket = Arc::new(Mutex::new(Socket {
+        stream,
+        stalled: None,
+        end_is_whole: false,
+        scan,
+        refused: false,
+        head: None,
+        flood: None,
+        in_frame: false,
+    }));
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by: By::new(address.ip()), socket }))
+}
+
+/// Since when this head is incomplete, if one is, and `before` was.
+fn begun(before: Option<(u64, Instant)>, number: Option<u64>) -> Option<(u64, Instant)> {
+    let number = number?;
+    before.filter(|(before, _)| *before == number).or_else(|| Some((number, Instant::now())))
 }
 
 /// Held for one system call, and contended only by [`Peer::left`].
@@ -161,8 +219,21 @@ fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut socket = lock(&self.socket);
-        let Socket { stream, inlet, head, .. } = &mut *socket;
-        let Some(inlet) = inlet else { return Pin::new(stream).poll_read(cx, buf) };
+        let Socket { stream, scan, head, flood, .. } = &mut *socket;
+        let inlet = match scan {
+            Some(Scan::Heads(inlet)) => inlet,
+            Some(Scan::Frames(frames)) => {
+                let before = buf.filled().len();
+                ready!(Pin::new(stream).poll_read(cx, buf))?;
+                if let Err(too_much) = frames.came(&buf.filled()[before..], Instant::now) {
+                    *flood = Some(too_much);
+                    return Poll::Ready(Err(io::Error::other(too_much.as_str())));
+                }
+                *head = begun(*head, frames.in_head());
+                return Poll::Ready(Ok(()));
+            }
+            None => return Pin::new(stream).poll_read(cx, buf),
+        };
         loop {
             if inlet.hand_over(buf) {
                 return Poll::Ready(Ok(()));
@@ -177,7 +248,7 @@ impl AsyncRead for Io {
                 return Poll::Ready(Ok(()));
             }
             inlet.came(buf, before);
-            *head = if inlet.in_head() { head.or_else(|| Some(Instant::now())) } else { None };
+            *head = begun(*head, inlet.in_head());
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
@@ -189,7 +260,7 @@ impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = lock(&self.socket);
         let written = Pin::new(&mut socket.stream).poll_write(cx, buf);
-        socket.written(written)
+        socket.written(written, buf.len())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -207,7 +278,7 @@ impl AsyncWrite for Io {
     ) -> Poll<io::Result<usize>> {
         let mut socket = lock(&self.socket);
         let written = Pin::new(&mut socket.stream).poll_write_vectored(cx, bufs);
-        socket.written(written)
+        socket.written(written, bufs.iter().map(|buf| buf.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {

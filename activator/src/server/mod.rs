@@ -4,7 +4,9 @@ mod connection;
 mod deadline;
 mod io;
 mod listen;
+mod peers;
 mod streams;
+mod upload;
 pub mod workers;
 
 use std::convert::Infallible;
@@ -18,14 +20,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use deadline::Deadline;
 pub use io::Peer;
+pub use upload::{Pace, Reading, Slow};
 
 use crate::args::Limits;
+use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
+use peers::Peers;
 
 /// The process is out of file descriptors or memory: a little later some connection has closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -34,27 +39,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub struct Room {
     connections: Arc<Semaphore>,
+    peers: Arc<Peers>,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
 }
 
 impl Room {
     /// For as many connections as there may be.
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
         let connections = limits.max_connections.get().min(Semaphore::MAX_PERMITS);
-        Self { connections: Arc::new(Semaphore::new(connections)) }
+        Self {
+            connections: Arc::new(Semaphore::new(connections)),
+            peers: Peers::new(limits.max_connections_per_peer.get()),
+            limits: Arc::clone(limits),
+            metrics: Arc::clone(metrics),
+        }
     }
 }
 
 /// Accepts connections until `stop`, and serves each with a copy of `path`. From `stop` on, nothing is accepted, idle
 /// connections are closed, and the others are told that their present requests are the last ones (`Connection: close`,
 /// GOAWAY). Returns when all have ended, or when `cut` breaks off what is left.
-pub async fn serve<P>(
-    listener: TcpListener,
-    path: P,
-    room: Room,
-    limits: Arc<Limits>,
-    stop: CancellationToken,
-    cut: CancellationToken,
-) where
+pub async fn serve<P>(listener: TcpListener, path: P, room: Room, stop: CancellationToken, cut: CancellationToken)
+where
     P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
         + Clone
         + Send
@@ -73,11 +80,19 @@ pub async fn serve<P>(
                     continue;
                 }
             };
-            let serving = connection::serve(stream, address, path.clone(), Arc::clone(&limits), stop.clone());
+            let Some(admitted) = room.peers.admit(address.ip()) else {
+                room.metrics.crowded();
+                debug!(peer = %address, "A connection was refused: its address has its share of them.");
+                // Reset, so that nothing of it is left here. It fails only on a socket that has ended already.
+                let _ = stream.set_zero_linger();
+                continue;
+            };
+            let (limits, metrics) = (Arc::clone(&room.limits), Arc::clone(&room.metrics));
+            let serving = connection::serve(stream, address, path.clone(), limits, metrics, stop.clone());
             let cut = cut.clone();
             tasks.spawn(async move {
                 cut.run_until_cancelled(serving).await;
-                drop(permit);
+                drop((permit, admitted));
             });
         }
     };

@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -19,7 +18,6 @@ use tower::Service;
 use tracing::error;
 
 use super::{Room, listen, serve};
-use crate::args::Limits;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 
@@ -57,7 +55,7 @@ pub fn start<P>(
     port: u16,
     workers: NonZeroUsize,
     path: &P,
-    limits: &Arc<Limits>,
+    room: &Room,
     stop: &CancellationToken,
     cut: &CancellationToken,
 ) -> io::Result<TaskTracker>
@@ -69,10 +67,8 @@ where
 {
     COUNT.store(workers.get(), Ordering::Relaxed);
     let running = TaskTracker::new();
-    let room = Room::new(limits);
     for (index, listener) in listen::listen(port, workers)?.into_iter().enumerate() {
-        let (path, limits, room, stop, cut) =
-            (path.clone(), Arc::clone(limits), room.clone(), stop.clone(), cut.clone());
+        let (path, room, stop, cut) = (path.clone(), room.clone(), stop.clone(), cut.clone());
         let runs = running.token();
         // On a thread of its own, so that no other work of the process delays a request.
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -80,7 +76,7 @@ where
             INDEX.set(index);
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, path, room, limits, stop, cut).await,
+                    Ok(listener) => serve(listener, path, room, stop, cut).await,
                     Err(error) => error!(%error, "A worker cannot listen."),
                 }
             });

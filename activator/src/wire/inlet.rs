@@ -32,9 +32,9 @@ impl Inlet {
         self.requests.is_closed(self.backlog.waiting())
     }
 
-    /// Whether the beginning of a head waits for its rest.
-    pub fn in_head(&self) -> bool {
-        self.backlog.waiting() > 0 && self.requests.in_head()
+    /// The number of the head of which the beginning waits for its rest.
+    pub fn in_head(&self) -> Option<u64> {
+        (self.backlog.waiting() > 0 && self.requests.in_head()).then(|| self.requests.passed())
     }
 
     /// Hands over what is ready. Whether that was anything.

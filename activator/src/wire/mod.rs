@@ -4,9 +4,13 @@
 //! equal lengths one, and a bare LF ends a line for it. Whatever else reads the same bytes, before us or behind us, may see
 //! other messages in them. So every head is looked at as it comes, and one that two readers could take for two things goes
 //! no further, in either direction.
+//!
+//! Of HTTP/2 only the frames are looked at, for what a caller does too much of; see [`Frames`].
 
 mod backlog;
+mod budget;
 mod chunks;
+mod frames;
 mod head;
 mod inlet;
 mod lines;
@@ -14,6 +18,7 @@ mod outlet;
 mod requests;
 mod responses;
 
+pub use frames::{Flood, Frames};
 pub use head::MAX_FIELDS;
 pub use inlet::Inlet;
 pub use outlet::{Expects, Outlet};

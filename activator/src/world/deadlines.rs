@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{SOON, TestPod, World, eventually, world, world_with};
+use super::{SOON, TestPod, World, eventually, frames, world, world_with};
 use crate::args::Limits;
 use crate::clock;
 
@@ -24,12 +24,12 @@ async fn brief(pod: &TestPod) -> World {
 
 impl World {
     /// Requests at the one pod, and of the function.
-    fn present(&self) -> (u64, u64) {
+    pub(crate) fn present(&self) -> (u64, u64) {
         let functions = self.index.functions();
         (self.index.pods()[0].slots.read().in_flight, functions[0].totals.read(clock::now()).in_flight)
     }
 
-    async fn caller(&self, text: &str) -> TcpStream {
+    pub(crate) async fn caller(&self, text: &str) -> TcpStream {
         let mut caller = TcpStream::connect(self.address).await.unwrap();
         caller.write_all(text.as_bytes()).await.unwrap();
         caller
@@ -180,6 +180,73 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
     eventually_answers(&mut caller, 2).await;
 }
 
+#[tokio::test]
+async fn fields_over_http2_that_do_not_end_are_not_waited_for() {
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let whole = frames::request(1, 5, "nobody.shop", "/");
+    let cut = &whole[..whole.len() - 5];
+    for (part, drip) in [
+        // The connection's own beginning, a frame, and a block of fields in several of them; the first two with a byte now
+        // and then.
+        (b"PRI * HTTP/2.0\r\n\r\n".to_vec(), b"".to_vec()),
+        ([frames::BEGIN, cut].concat(), b"".to_vec()),
+        ([frames::BEGIN, cut].concat(), b"x".to_vec()),
+        ([frames::BEGIN, &frames::request(1, 1, "nobody.shop", "/")].concat(), b"".to_vec()),
+    ] {
+        let mut caller = world.caller("").await;
+        caller.write_all(&part).await.unwrap();
+        let ended = async {
+            let mut drips = drip.chunks(1);
+            let mut waste = [0; 100];
+            loop {
+                tokio::select! {
+                    read = caller.read(&mut waste) => if let Ok(0) | Err(_) = read { return },
+                    () = tokio::time::sleep(Duration::from_millis(300)) => {
+                        let _ = caller.write_all(drips.next().unwrap_or_default()).await;
+                    }
+                }
+            }
+        };
+        timeout(Duration::from_secs(10), ended).await.expect("the connection stays open");
+    }
+    // One that is whole may rest.
+    let mut raw = frames::Raw::open(world.address).await;
+    assert!(raw.send(&whole).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(raw.send(&frames::request(3, 5, "nobody.shop", "/")).await);
+    eventually(|| raw.seen().iter().filter(|frame| frame[3] == 1).count() == 2).await;
+}
+
+#[tokio::test]
+async fn heads_one_after_the_other_are_not_one_that_does_not_end() {
+    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let http1 = vec![b"GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n".to_vec(); 30];
+    let http2 = (0..30).map(|number| frames::request(2 * number + 1, 5, "nobody.shop", "/")).collect();
+    for (begin, heads, answers) in [(b"".as_slice(), http1, "HTTP/1.1 404"), (frames::BEGIN, http2, "no-such-function")]
+    {
+        let (mut read, mut write) = world.caller("").await.into_split();
+        // Every piece ends in the middle of a head, for far longer than one may take.
+        let bytes = [begin, &heads.concat()].concat();
+        let pieces: Vec<Vec<u8>> = bytes.chunks(bytes.len() / 28).map(<[u8]>::to_vec).collect();
+        let sending = tokio::spawn(async move {
+            for piece in pieces {
+                write.write_all(&piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            write
+        });
+        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
+        while String::from_utf8_lossy(&seen).matches(answers).count() < 30 {
+            let more = timeout(SOON, read.read(&mut buffer)).await.expect("no answer").unwrap();
+            assert!(more > 0, "the connection was closed");
+            seen.extend_from_slice(&buffer[..more]);
+        }
+        sending.await.unwrap();
+    }
+}
+
 /// Waits for so many answers.
 async fn eventually_answers(caller: &mut TcpStream, count: usize) {
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
@@ -252,4 +319,73 @@ async fn an_http2_connection_that_is_not_used_is_closed() {
 
     let mut seen = Vec::new();
     timeout(2 * SOON, silent.read_to_end(&mut seen)).await.expect("the connection stays open").unwrap();
+}
+
+#[tokio::test]
+async fn a_response_that_does_not_begin_has_a_limit_of_its_own() {
+    let world = world_with(json!({"timeouts": {"firstByteSeconds": 1}}), Limits::default()).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    let reply = world.get("/never").await.unwrap();
+    assert_eq!((reply.status, &reply.problem()["limitMs"]), (504, &json!(1000)));
+    // One that has begun goes on.
+    let mut caller = world.caller("GET /stall HTTP/1.1\r\nhost: hello.shop\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.present(), (1, 1));
+    assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'H');
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_of_connections() {
+    let limits = Limits { max_connections_per_peer: 2.try_into().unwrap(), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let whole = "GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n";
+    let mut first = world.caller(whole).await;
+    let mut second = world.caller(whole).await;
+    eventually_answers(&mut first, 1).await;
+    eventually_answers(&mut second, 1).await;
+    let mut third = world.caller("").await;
+    let ended = timeout(SOON, third.read(&mut [0])).await.expect("the connection stays open");
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="peer-share"} 1"#));
+    // Others have theirs.
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(world.address).await.unwrap();
+    other.write_all(whole.as_bytes()).await.unwrap();
+    eventually_answers(&mut other, 1).await;
+    // What ends makes room.
+    drop(first);
+    let again = async {
+        loop {
+            let mut next = world.caller("").await;
+            if next.write_all(whole.as_bytes()).await.is_ok() && next.read_u8().await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(SOON, again).await.expect("no room comes free");
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_that_is_silent_is_closed() {
+    let limits = Limits { tunnel_idle: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    let upgrade = "GET /ws HTTP/1.1\r\nhost: hello.shop\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+    let mut caller = world.caller(upgrade).await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
+    }
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        caller.write_all(b"x").await.unwrap();
+        assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'x');
+    }
+    let ended = timeout(SOON, caller.read(&mut [0])).await.expect("the connection stays open");
+    assert!(matches!(ended, Ok(0) | Err(_)));
+    eventually(|| world.present() == (0, 0)).await;
+    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="idle-tunnel"} 1"#));
 }

@@ -7,8 +7,11 @@ mod cold;
 mod deadlines;
 mod drains;
 mod failing;
+mod floods;
+mod frames;
 mod pod;
 mod protocols;
+mod uploads;
 mod warm;
 mod wire;
 
@@ -81,13 +84,13 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
         places: Places::new(&limits),
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
         beacon: Arc::clone(&beacon),
-        tunnels: Tunnels::new(cut.clone()),
-        metrics,
+        tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
+        metrics: Arc::clone(&metrics),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let room = crate::server::Room::new(&limits);
-    tokio::spawn(crate::server::serve(listener, path::build(&parts), room, limits, stop.clone(), cut.clone()));
+    let room = crate::server::Room::new(&limits, &metrics);
+    tokio::spawn(crate::server::serve(listener, path::build(&parts), room, stop.clone(), cut.clone()));
     let prober = Prober::new(Arc::clone(&beacon));
     let mut world = World { index, beacon, address, api, registry, prober, stop, cut, version: 0 };
     world.function("r1", spec);

@@ -173,6 +173,11 @@ async fn answer(name: String, log: Log, mut request: Request<Incoming>) -> Resul
             Response::new(full(name))
         }
         "/never" => std::future::pending().await,
+        // It keeps its request, and reads nothing of it.
+        "/unread" => {
+            let _request = request;
+            std::future::pending().await
+        }
         "/stall" => {
             let (sender, body) = http_body_util::channel::Channel::<Bytes, hyper::Error>::new(1);
             tokio::spawn(async move {

@@ -122,6 +122,9 @@ pub struct Timeouts {
     /// Seconds from a request being sent to a pod to the end of the response body. Default 30. Range 1 to 86400.
     #[schemars(range(min = 1, max = 86400))]
     pub request_seconds: i32,
+    /// Seconds from a request being sent to a pod to the head of the response, within requestSeconds. Default 0 = no limit of its own. Range 0 to 86400.
+    #[schemars(range(min = 0, max = 86400))]
+    pub first_byte_seconds: i32,
     /// Seconds from a request's arrival to its being sent to a pod. Default 60. Range 1 to 3600.
     #[schemars(range(min = 1, max = 3600))]
     pub cold_start_seconds: i32,
@@ -129,7 +132,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { request_seconds: 30, cold_start_seconds: 60 }
+        Self { request_seconds: 30, first_byte_seconds: 0, cold_start_seconds: 60 }
     }
 }
 

@@ -60,6 +60,9 @@ enum Subcommands {
     /// The node's own processes.
     #[command(name = node::INIT_COMMAND, hide = true, subcommand)]
     NodeInit(NodeInit),
+    /// The attacker of `cargo e2e soak floods`.
+    #[command(name = crate::soak::floods::COMMAND, hide = true)]
+    Attacker(crate::soak::floods::Attacker),
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +89,7 @@ impl Cli {
             Subcommands::Helm(helm) => helm.run(),
             Subcommands::Curl(curl) => curl.run(),
             Subcommands::Logs(logs) => logs.run(),
+            Subcommands::Attacker(attacker) => attacker.run(),
             Subcommands::NodeInit(NodeInit::Outside { root }) => node::init_outside(&root),
             Subcommands::NodeInit(NodeInit::Inside { root }) => node::init_inside(&root),
         };

@@ -3,6 +3,7 @@
 mod awake;
 mod burst;
 mod ending;
+pub mod floods;
 mod leader;
 mod loss;
 mod observed;
@@ -52,6 +53,8 @@ pub enum Scenario {
     Leader,
     /// A thousand idle functions.
     Thousand,
+    /// Attackers on the activator, one kind after the other.
+    Floods,
 }
 
 impl Scenario {
@@ -66,6 +69,7 @@ impl Scenario {
             Self::Wake => "wake",
             Self::Leader => "leader",
             Self::Thousand => "thousand",
+            Self::Floods => "floods",
         }
     }
 
@@ -94,6 +98,9 @@ impl Scenario {
             Self::Thousand => {
                 "1,000 idle functions: Ready within 60 s, 64 MiB + 50 KiB each, a restarted operator is calm within 10 s and writes nothing, any of them wakes as fast as one alone"
             }
+            Self::Floods => {
+                "eleven kinds of HTTP/2 flood for 60 s each: at most 30 % of a core and 20 MiB; 5,000 slow heads and 5,000 slow bodies are sent away within 30 s; of 50 requests/s beside them none fails"
+            }
         }
     }
 
@@ -107,6 +114,7 @@ impl Scenario {
             Self::Wake => 10,
             Self::Leader => 30,
             Self::Thousand => 15,
+            Self::Floods => 17,
         }
     }
 
@@ -120,6 +128,7 @@ impl Scenario {
             Self::Wake => wake::run(stage, report).await,
             Self::Leader => leader::run(stage, report).await,
             Self::Thousand => thousand::run(stage, report).await,
+            Self::Floods => floods::run(stage, report).await,
         }
     }
 }

@@ -32,6 +32,17 @@ async fn over_http1(scene: &Scene, request: http::request::Builder, body: Body) 
     Ok(timeout(PATIENCE, sender.send_request(request.body(body)?)).await??)
 }
 
+/// What real curl makes of an answer: its exit code (curl(1): 18 partial file, 56 cannot receive, 92 stream error), and what
+/// it says.
+async fn curl(scene: &Scene, arguments: &[&str]) -> Result<(i32, String)> {
+    let mut command = tokio::process::Command::new("curl");
+    let own = ["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null"];
+    command.args(own).args(["--connect-to", &format!("::{}", scene.entry)]).args(arguments).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await?.context("cannot run curl")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status.code().context("curl was killed")?, said))
+}
+
 fn to(scene: &Scene, function: &str, method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path).header(HOST, scene.host(function))
 }
@@ -268,6 +279,11 @@ fn half_an_answer_is_never_taken_for_a_whole_one() {
             let end = timeout(PATIENCE, answer.into_body().collect()).await?;
             ensure!(end.is_err(), "{path}: HTTP/2 ended as if it were whole");
             ensure!(began.elapsed() < Duration::from_secs(9), "{path}: only after {:?}", began.elapsed());
+            for (protocol, wanted) in [("--http1.1", [18, 56]), ("--http2-prior-knowledge", [92, 56])] {
+                let url = format!("http://{}{path}", scene.host("broken"));
+                let (code, said) = curl(&scene, &[protocol, &url]).await?;
+                ensure!(wanted.contains(&code), "{path}: curl {protocol} ended with {code}: {said}");
+            }
         }
         Ok(())
     });

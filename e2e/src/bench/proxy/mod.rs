@@ -31,6 +31,7 @@ pub use cell::{Cell, Protocol};
 pub use figures::Figures;
 pub use report::{Row, table};
 pub use rival::{Programs, Proxy};
+pub(crate) use usage::Processes;
 
 use super::namespace;
 use crate::scene::until;

@@ -13,7 +13,7 @@ use crate::bench::idle;
 
 /// The processes of one pod, but for its sandbox.
 #[derive(Clone, Debug)]
-pub(super) struct Processes {
+pub(crate) struct Processes {
     pids: Vec<u32>,
 }
 
@@ -22,7 +22,7 @@ impl Processes {
     ///
     /// # Errors
     /// When there are none.
-    pub(super) fn of_pod(uid: &str) -> Result<Self> {
+    pub(crate) fn of_pod(uid: &str) -> Result<Self> {
         let all = idle::processes_of(uid)?.into_iter();
         let pids: Vec<u32> = all.filter(|(_, name)| name != "pause").map(|(pid, _)| pid).collect();
         ensure!(!pids.is_empty(), "no process of the pod {uid} on this machine");
@@ -37,7 +37,7 @@ impl Processes {
     ///
     /// # Errors
     /// When a process has ended.
-    pub(super) fn cpu(&self) -> Result<Duration> {
+    pub(crate) fn cpu(&self) -> Result<Duration> {
         self.pids.iter().map(|pid| cpu(*pid)).sum()
     }
 
@@ -45,7 +45,7 @@ impl Processes {
     ///
     /// # Errors
     /// When a process has ended.
-    pub(super) fn memory_kib(&self) -> Result<u64> {
+    pub(crate) fn memory_kib(&self) -> Result<u64> {
         self.pids.iter().map(|pid| memory_kib(*pid)).sum()
     }
 }

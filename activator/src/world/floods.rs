@@ -1,0 +1,157 @@
+//! Callers that make an HTTP/2 connection work for nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::sleep;
+
+use super::frames::{Raw, field, fields, frame, request};
+use super::{TestPod, World, eventually, world, world_with};
+use crate::args::Limits;
+
+/// ENHANCE_YOUR_CALM.
+const CALM: Option<u32> = Some(11);
+
+/// Sends up to so many of what `make` makes, one write each, and gives how many went out.
+async fn flood(raw: &mut Raw, most: u32, make: impl Fn(u32) -> Vec<u8>) -> u32 {
+    for number in 0..most {
+        if !raw.send(&make(number)).await {
+            return number;
+        }
+    }
+    most
+}
+
+/// The stream of the request with this number.
+fn stream(number: u32) -> u32 {
+    2 * number + 1
+}
+
+async fn ready() -> (World, TestPod) {
+    let world = world().await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    assert_eq!(world.get("/").await.unwrap().body, "a");
+    (world, pod)
+}
+
+#[tokio::test]
+async fn frames_for_nothing_end_the_connection() {
+    let (world, _pod) = ready().await;
+    let open = request(1, 4, "hello.shop", "/never");
+    let half = request(1, 1, "hello.shop", "/");
+    for (name, before, noise, most) in [
+        ("PING", Vec::new(), frame(6, 0, 0, &[0; 8]), 5000),
+        ("SETTINGS", Vec::new(), frame(4, 0, 0, &[]), 5000),
+        ("SETTINGS of a window", open.clone(), frame(4, 0, 0, &[0, 4, 0, 0, 0, 1]), 5000),
+        ("PRIORITY", Vec::new(), frame(2, 0, 1, &[0, 0, 0, 3, 9]), 5000),
+        ("WINDOW_UPDATE", open.clone(), frame(8, 0, 1, &[0, 0, 0, 1]), 5000),
+        ("one that nobody knows", Vec::new(), frame(99, 0, 0, b"hello"), 5000),
+        ("an empty DATA", open, frame(0, 0, 1, &[]), 5000),
+        ("an empty CONTINUATION", half.clone(), frame(9, 0, 1, &[]), 100),
+        ("CONTINUATION", half, frame(9, 0, 1, &field("a", &"b".repeat(100))), 1000),
+    ] {
+        let mut raw = Raw::open(world.address).await;
+        assert!(raw.send(&before).await);
+        let all = noise.repeat(most as usize);
+        // Written or not: what counts is what comes back.
+        raw.send(&all).await;
+        assert_eq!(raw.goaway().await, CALM, "{name}");
+        // Who behaves notices nothing.
+        assert_eq!(world.get("/").await.unwrap().body, "a", "{name}");
+    }
+    eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="control-frames"} 6"#)).await;
+}
+
+#[tokio::test]
+async fn requests_that_are_given_up_at_once_end_the_connection() {
+    let (world, _pod) = ready().await;
+    let reset = |stream| frame(3, 0, stream, &[0, 0, 0, 8]);
+    // However they come: together, before anybody can have seen the request, or one after the other.
+    let mut raw = Raw::open(world.address).await;
+    let at_once: Vec<u8> = (0..400)
+        .flat_map(|number| [request(stream(number), 5, "hello.shop", "/never"), reset(stream(number))].concat())
+        .collect();
+    raw.send(&at_once).await;
+    assert_eq!(raw.goaway().await, CALM);
+
+    let mut raw = Raw::open(world.address).await;
+    for number in 0..400 {
+        let sent = raw.send(&request(stream(number), 5, "hello.shop", "/never")).await;
+        sleep(Duration::from_millis(1)).await;
+        if !sent || !raw.send(&reset(stream(number))).await {
+            break;
+        }
+    }
+    assert_eq!(raw.goaway().await, CALM);
+    eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="resets"} 1"#)).await;
+
+    // Nor does it help to have the streams reset from here: their windows get too large.
+    let mut raw = Raw::open(world.address).await;
+    let provoke = |number| {
+        [request(stream(number), 4, "hello.shop", "/never"), frame(8, 0, stream(number), &[0x7f, 0xff, 0xff, 0xff])]
+            .concat()
+    };
+    flood(&mut raw, 400, provoke).await;
+    assert_eq!(raw.goaway().await, CALM);
+    assert_eq!(world.get("/").await.unwrap().body, "a");
+}
+
+#[tokio::test]
+async fn fields_that_unpack_to_much_more_end_the_connection() {
+    let (world, _pod) = ready().await;
+    let mut raw = Raw::open(world.address).await;
+    // One long field is put into the table of the connection, and then named by one byte, thousands of times.
+    let value = "v".repeat(100);
+    let remembered = [vec![0x40], field("a", &value)[1..].to_vec()].concat();
+    let first = [fields("GET", "hello.shop", "/"), remembered].concat();
+    raw.send(&frame(1, 5, 1, &first)).await;
+    raw.send(&frame(1, 5, 3, &[fields("GET", "hello.shop", "/"), vec![0xbe; 16_000]].concat())).await;
+    assert_eq!(raw.goaway().await, CALM);
+    assert_eq!(world.get("/").await.unwrap().body, "a");
+}
+
+#[tokio::test]
+async fn what_honest_callers_do_is_no_flood() {
+    let (world, _pod) = ready().await;
+    let mut raw = Raw::open(world.address).await;
+    // A page's worth of requests is given up, some clients weigh each of theirs, and some ask now and then how far away we are.
+    let page: Vec<u8> = (0..100)
+        .flat_map(|number| {
+            let weigh = frame(2, 0, stream(number), &[0, 0, 0, 0, 9]);
+            [request(stream(number), 5, "hello.shop", "/never"), weigh].concat()
+        })
+        .chain((0..100).flat_map(|number| frame(3, 0, stream(number), &[0, 0, 0, 8])))
+        .collect();
+    assert!(raw.send(&page).await);
+    assert!(raw.send(&frame(6, 0, 0, &[0; 8]).repeat(100)).await);
+    // A download with the window opened a little at a time.
+    assert!(raw.send(&request(stream(100), 5, "hello.shop", "/endless")).await);
+    for _ in 0..200 {
+        let open = [frame(8, 0, 0, &[0, 0, 16, 0]), frame(8, 0, stream(100), &[0, 0, 16, 0])].concat();
+        assert!(raw.send(&open.repeat(10)).await);
+        sleep(Duration::from_millis(2)).await;
+    }
+    eventually(|| raw.seen().iter().filter(|frame| frame[3] == 0).map(Vec::len).sum::<usize>() > 4 << 20).await;
+    raw.write.shutdown().await.unwrap();
+    let answers = raw.answers().await;
+    assert!(!answers.iter().any(|frame| frame[3] == 7 && frame[16] == 11), "it was told to calm down");
+}
+
+#[tokio::test]
+async fn floods_have_limits_that_can_be_set() {
+    let limits = Limits { max_control_frames: 10, max_resets: 0, ..Limits::default() };
+    let world = world_with(json!({}), limits).await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    let mut raw = Raw::open(world.address).await;
+    for number in 0..300 {
+        let number = stream(number);
+        assert!(raw.send(&[request(number, 5, "nobody.shop", "/"), frame(3, 0, number, &[0; 4])].concat()).await);
+        sleep(Duration::from_millis(1)).await;
+    }
+    raw.send(&frame(6, 0, 0, &[0; 8]).repeat(2000)).await;
+    assert_eq!(raw.goaway().await, CALM);
+    eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="control-frames"} 1"#)).await;
+}
