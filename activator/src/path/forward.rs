@@ -12,7 +12,7 @@ use http::header::{CONNECTION, EXPECT, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tower::Service;
 use tracing::debug;
 
@@ -27,7 +27,7 @@ use crate::hold::Grant;
 use crate::metrics::Metrics;
 use crate::pods::Pod;
 use crate::pool::{Exchange, Refused, SendError};
-use crate::server::{Deadline, Pace, Reading, Slow};
+use crate::server::{Deadline, Pace, Reading, Slow, within};
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
@@ -94,9 +94,9 @@ impl Shared {
         let upload = if shares { request.body_mut().share() } else { None };
         let slow = if timed { self.time(request.body_mut()) } else { None };
 
-        let outcome = match timeout_at(first_byte, pool.send(request, repeatable)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        let outcome = match within(first_byte, pool.send(request, repeatable)).await {
+            Some(outcome) => outcome,
+            None => {
                 let mut failure = call.failure(Fault::RequestDeadline, Phase::Forward, false);
                 failure.limit = Some(first_byte.saturating_duration_since(sent));
                 return Err(Trouble::Failed(failure));

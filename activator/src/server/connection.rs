@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
-use super::deadline::{Late, watched};
+use super::deadline::{self, Late, watched};
 use super::io::{self as peer_io, Peer, Scan};
+use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
 use crate::metrics::Metrics;
@@ -101,6 +102,9 @@ pub(super) async fn serve<P>(
             caller.reads_to_the_end();
         }
         let upgrade = request.headers().contains_key(UPGRADE);
+        if request.version() < Version::HTTP_2 {
+            deadline::asked();
+        }
         // No layer of the path makes a request wait before it is called.
         let answer = path.clone().call(Accepted { refused: caller.served(), request, peer: Arc::clone(&caller) });
         let caller = Arc::clone(&caller);
@@ -139,9 +143,9 @@ pub(super) async fn serve<P>(
         } else {
             let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
             let mut connection = pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
+            match Quiet::new(stop.cancelled()).until(connection.as_mut()).await {
+                Some(ended) => ended,
+                None => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -151,6 +155,7 @@ pub(super) async fn serve<P>(
     let late = || Late {
         stalled: peer.stalled().map(|since| since + limits.header_timeout),
         half: peer.head_begun().map(|since| since + limits.head_timeout),
+        unused: (!is_http2).then_some(limits.header_timeout),
     };
     match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
@@ -209,7 +214,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The inlet refuses what is longer, so hyper never has to.
     let head = bytes(limits.max_head_bytes).saturating_add(limits.max_uri_bytes.get()).saturating_add(4096);
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(head);
+    // The time of a head is kept with all the other times: hyper would make a timer for each.
+    builder.header_read_timeout(None).max_buf_size(head);
     builder
 }
 

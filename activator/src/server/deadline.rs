@@ -8,9 +8,10 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep};
 
 use super::upload::Upload;
@@ -20,25 +21,54 @@ tokio::task_local! {
     static CURRENT: Arc<Mutex<Exchange>>;
 }
 
-/// The last exchange that set a deadline.
-#[derive(Debug, Default)]
+/// The last exchange.
+#[derive(Debug)]
 struct Exchange {
     deadline: Option<Instant>,
-    open: bool,
+    phase: Phase,
     /// The body of a request whose response has not begun.
     upload: Option<Arc<Upload>>,
+    /// By when the response must have begun, and who asks for it.
+    head: Option<(Instant, Waker)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Since then there is none.
+    Between(Instant),
+    /// Whoever serves the request keeps the time.
+    Asked,
+    /// The response has begun, and has a deadline.
+    Answered,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self { deadline: None, phase: Phase::Between(Instant::now()), upload: None, head: None }
+    }
 }
 
 impl Exchange {
     /// When to give up, if ever. Within an exchange a caller may take its time, up to the deadline; see [`Late`] for after
     /// it.
     fn limit(&self, late: impl Fn() -> Late) -> Option<Instant> {
-        if self.open {
-            return self.deadline;
-        }
-        let Late { stalled, half } = late();
+        let since = match self.phase {
+            Phase::Answered => return self.deadline,
+            Phase::Asked => return None,
+            Phase::Between(since) => since,
+        };
+        let Late { stalled, half, unused } = late();
         let stalled = stalled.map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)));
-        [stalled, half].into_iter().flatten().min()
+        [stalled, half, unused.map(|most| since + most)].into_iter().flatten().min()
+    }
+
+    /// Whether the response should have begun. Whoever asks for it is woken, and finds it out.
+    fn overdue(&mut self, now: Instant) -> bool {
+        let overdue = self.head.take_if(|(at, _)| *at <= now);
+        if let Some((_, waker)) = &overdue {
+            waker.wake_by_ref();
+        }
+        overdue.is_some()
     }
 }
 
@@ -50,6 +80,8 @@ pub(super) struct Late {
     pub(super) stalled: Option<Instant>,
     /// It has said half of what it wants.
     pub(super) half: Option<Instant>,
+    /// How long it may want nothing.
+    pub(super) unused: Option<Duration>,
 }
 
 fn lock(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
@@ -64,15 +96,45 @@ impl Deadline {
     /// For the exchange that the present task serves. `None` where no connection is served.
     pub fn set(at: Instant) -> Option<Self> {
         let exchange = CURRENT.try_with(Arc::clone).ok()?;
-        *lock(&exchange) = Exchange { deadline: Some(at), open: true, upload: None };
+        *lock(&exchange) = Exchange { deadline: Some(at), phase: Phase::Answered, upload: None, head: None };
         Some(Self(exchange))
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        lock(&self.0).open = false;
+        lock(&self.0).phase = Phase::Between(Instant::now());
     }
+}
+
+/// A request has come on the connection that the present task serves.
+pub(super) fn asked() {
+    // Where none is served, nobody keeps its time.
+    let _ = CURRENT.try_with(|exchange| lock(exchange).phase = Phase::Asked);
+}
+
+/// Does `work`, but not beyond `at`; `None` then. The exchange's timer serves for it: most work is done long before.
+pub async fn within<W: Future>(at: Instant, work: W) -> Option<W::Output> {
+    let Ok(exchange) = CURRENT.try_with(Arc::clone) else { return tokio::time::timeout_at(at, work).await.ok() };
+    let mut work = pin!(work);
+    let mut begun = false;
+    poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        let mut exchange = lock(&exchange);
+        if polled.is_ready() {
+            exchange.head = None;
+            return polled.map(Some);
+        }
+        match &exchange.head {
+            Some((_, waker)) if waker.will_wake(cx.waker()) => {}
+            // It was taken away when it was due.
+            None if begun => return Poll::Ready(None),
+            _ => exchange.head = Some((at, cx.waker().clone())),
+        }
+        begun = true;
+        Poll::Pending
+    })
+    .await
 }
 
 /// Has the time of this body kept up to its response; whether the present task serves a connection.
@@ -89,19 +151,27 @@ pub(super) async fn watched<F: Future>(serving: F, late: impl Fn() -> Late) -> O
     let mut timer = pin!(sleep(Duration::MAX));
     let mut over = |cx: &mut Context<'_>| {
         loop {
-            let (limit, upload) = {
+            let (limit, head, upload) = {
                 let exchange = lock(&exchange);
-                (exchange.limit(&late), exchange.upload.clone())
+                (exchange.limit(&late), exchange.head.as_ref().map(|(at, _)| *at), exchange.upload.clone())
             };
             let due = upload.as_ref().and_then(|upload| upload.due());
-            let Some(at) = limit.into_iter().chain(due).min() else { return Poll::Pending };
+            let Some(at) = limit.into_iter().chain(head).chain(due).min() else { return Poll::Pending };
+            // Most of the time: what is asked for now ends later than what the timer is set for.
+            if at >= timer.deadline() && !timer.is_elapsed() {
+                // Whatever the rest of the task has used up of its budget.
+                if pin!(unconstrained(timer.as_mut())).poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
             let now = Instant::now();
             if limit.is_some_and(|limit| limit <= now) {
                 return Poll::Ready(());
             }
             if at <= now {
-                // Its reader answers, and what is served goes on.
-                if upload.is_some_and(|upload| upload.look(now)) {
+                // Whoever waits for it answers, and what is served goes on.
+                if !lock(&exchange).overdue(now) && upload.is_some_and(|upload| upload.look(now)) {
                     lock(&exchange).upload = None;
                 }
                 continue;
@@ -192,33 +262,66 @@ mod tests {
             drop(exchange);
             pending::<()>().await;
         };
-        assert_eq!(watched(serving, || Late { stalled: stalled.get(), half: None }).await, None);
+        assert_eq!(watched(serving, || Late { stalled: stalled.get(), half: None, unused: None }).await, None);
         assert_eq!(began.elapsed(), 10 * SECOND, "what is left may be taken until the deadline");
     }
 
     #[tokio::test]
     async fn limits() {
+        use Phase::{Answered, Asked, Between};
         let now = Instant::now();
         let (early, late) = (Some(now), Some(now + SECOND));
-        for (deadline, open, stalled, limit) in [
-            (None, false, None, None),
-            (None, false, early, early),
-            (early, true, None, early),
-            (late, true, early, late),
-            (early, false, None, None),
-            (early, false, late, late),
-            (late, false, early, late),
+        let exchange = |deadline, phase| Exchange { deadline, phase, ..Exchange::default() };
+        for (deadline, phase, stalled, limit) in [
+            (None, Between(now), None, None),
+            (None, Between(now), early, early),
+            (early, Answered, None, early),
+            (late, Answered, early, late),
+            (early, Asked, early, None),
+            (early, Between(now), None, None),
+            (early, Between(now), late, late),
+            (late, Between(now), early, late),
         ] {
-            let late = || Late { stalled, half: None };
-            assert_eq!(Exchange { deadline, open, upload: None }.limit(late), limit, "{deadline:?} {open} {stalled:?}");
+            let late = || Late { stalled, ..Late::default() };
+            assert_eq!(exchange(deadline, phase).limit(late), limit, "{deadline:?} {phase:?} {stalled:?}");
         }
-        let half = || Late { stalled: late, half: early };
-        assert_eq!(
-            Exchange { deadline: late, open: false, upload: None }.limit(half),
-            early,
-            "the last exchange is no excuse"
-        );
-        assert_eq!(Exchange { deadline: late, open: true, upload: None }.limit(half), late, "nobody looks at it yet");
+        let half = || Late { stalled: late, half: early, unused: None };
+        assert_eq!(exchange(late, Between(now)).limit(half), early, "the last exchange is no excuse");
+        assert_eq!(exchange(late, Answered).limit(half), late, "nobody looks at it yet");
+        let unused = || Late { unused: Some(SECOND), ..Late::default() };
+        assert_eq!(exchange(early, Between(now)).limit(unused), late);
+        assert_eq!(exchange(early, Asked).limit(unused), None, "it waits for its answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_used_ends() {
+        let began = Instant::now();
+        let serving = async {
+            sleep(3 * SECOND).await;
+            asked();
+            // Held, for however long.
+            sleep(100 * SECOND).await;
+            drop(Deadline::set(began + 200 * SECOND));
+            pending::<()>().await;
+        };
+        let late = || Late { unused: Some(5 * SECOND), ..Late::default() };
+        assert_eq!(watched(serving, late).await, None);
+        assert_eq!(began.elapsed(), 108 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_ends_when_its_head_is_due() {
+        let began = Instant::now();
+        let serving = async {
+            assert_eq!(within(began + 2 * SECOND, sleep(SECOND)).await, Some(()));
+            assert_eq!(within(began + 3 * SECOND, pending::<()>()).await, None);
+            assert_eq!(began.elapsed(), 3 * SECOND);
+            // What was in time leaves nothing behind.
+            assert_eq!(within(began + 5 * SECOND, async { 7 }).await, Some(7));
+            sleep(10 * SECOND).await;
+        };
+        assert_eq!(watched(serving, Late::default).await, Some(()));
+        assert_eq!(within(Instant::now() + SECOND, pending::<()>()).await, None, "where no connection is served");
     }
 
     #[tokio::test]

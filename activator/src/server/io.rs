@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -57,6 +57,8 @@ struct Socket {
     /// The head whose rest has not come, and when its first part came.
     head: Option<(u64, Instant)>,
     flood: Option<Flood>,
+    /// Waits for a decision.
+    reader: Option<Waker>,
     /// The last write took only a part of what hyper had for it.
     in_frame: bool,
 }
@@ -110,8 +112,12 @@ impl Peer {
 
     /// The request that asked to go over to another protocol is answered.
     pub(super) fn decided(&self, switched: bool) {
-        if let Some(inlet) = lock(&self.socket).inlet() {
+        let mut socket = lock(&self.socket);
+        if let Some(inlet) = socket.inlet() {
             inlet.decided(switched);
+        }
+        if let Some(reader) = socket.reader.take() {
+            reader.wake();
         }
     }
 
@@ -200,6 +206,7 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) 
         refused: false,
         head: None,
         flood: None,
+        reader: None,
         in_frame: false,
     }));
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by: By::new(address.ip()), socket }))
@@ -219,7 +226,7 @@ fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut socket = lock(&self.socket);
-        let Socket { stream, scan, head, flood, .. } = &mut *socket;
+        let Socket { stream, scan, head, flood, reader, .. } = &mut *socket;
         let inlet = match scan {
             Some(Scan::Heads(inlet)) => inlet,
             Some(Scan::Frames(frames)) => {
@@ -238,8 +245,11 @@ impl AsyncRead for Io {
             if inlet.hand_over(buf) {
                 return Poll::Ready(Ok(()));
             }
+            if inlet.withholds() {
+                // Until it is decided what comes next.
+                *reader = Some(cx.waker().clone());
+            }
             if inlet.is_closed() {
-                // hyper asks again after it has answered, which is what this waits for.
                 return Poll::Pending;
             }
             let before = buf.filled().len();

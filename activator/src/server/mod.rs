@@ -5,6 +5,7 @@ mod deadline;
 mod io;
 mod listen;
 mod peers;
+mod quiet;
 mod streams;
 mod upload;
 pub mod workers;
@@ -22,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, info, warn};
 
-pub use deadline::Deadline;
+pub use deadline::{Deadline, within};
 pub use io::Peer;
 pub use upload::{Pace, Reading, Slow};
 
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 use peers::Peers;
+use quiet::Quiet;
 
 /// The process is out of file descriptors or memory: a little later some connection has closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,7 +93,7 @@ where
             let serving = connection::serve(stream, address, path.clone(), limits, metrics, stop.clone());
             let cut = cut.clone();
             tasks.spawn(async move {
-                cut.run_until_cancelled(serving).await;
+                Quiet::new(cut.cancelled()).until(serving).await;
                 drop((permit, admitted));
             });
         }

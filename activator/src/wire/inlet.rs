@@ -37,6 +37,11 @@ impl Inlet {
         (self.backlog.waiting() > 0 && self.requests.in_head()).then(|| self.requests.passed())
     }
 
+    /// Whether something waits that more bytes would not let go.
+    pub fn withholds(&self) -> bool {
+        self.backlog.waiting() > 0 && !self.requests.in_head()
+    }
+
     /// Hands over what is ready. Whether that was anything.
     pub fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
         self.backlog.hand_over(to)
