@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::path::fault::Fault;
 use crate::path::headers::By;
-use crate::wire::{Flood, Frames, Inlet};
+use crate::wire::{Flood, Frames, Inlet, gather};
 
 /// How often a held request with an unread body looks whether its caller is there.
 const LOOK: Duration = Duration::from_millis(250);
@@ -287,7 +287,7 @@ impl AsyncWrite for Io {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut socket = lock(&self.socket);
-        let written = Pin::new(&mut socket.stream).poll_write_vectored(cx, bufs);
+        let written = gather::write(Pin::new(&mut socket.stream), cx, bufs);
         socket.written(written, bufs.iter().map(|buf| buf.len()).sum())
     }
 

@@ -11,6 +11,7 @@ mod backlog;
 mod budget;
 mod chunks;
 mod frames;
+pub mod gather;
 mod head;
 mod inlet;
 mod lines;
