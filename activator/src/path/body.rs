@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::count::Counted;
+use super::trailers;
 use crate::pods::Taken;
 use crate::pool::Lease;
 use crate::server::{Deadline, Reading};
@@ -200,10 +201,13 @@ impl Body for RequestBody {
             let late = this.reading.as_mut().is_some_and(|reading| reading.waits(this.seen, cx));
             return if late { Poll::Ready(Some(Err(BodyError::TooSlow))) } else { Poll::Pending };
         };
-        let Some(frame) = polled.transpose()? else {
+        let Some(mut frame) = polled.transpose()? else {
             this.reading = None;
             return Poll::Ready(None);
         };
+        if let Some(fields) = frame.trailers_mut() {
+            trailers::clean(fields);
+        }
         this.seen += frame.data_ref().map_or(0, |data| data.len() as u64);
         if let Some(reading) = &mut this.reading {
             reading.came(this.seen);
@@ -315,17 +319,21 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = match &mut this.0 {
+        let mut frame = match &mut this.0 {
             Content::Ours(text, _) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
             Content::Pod(incoming, _) => ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| Ok(frame?)),
         };
-        match &frame {
+        match &mut frame {
             None => this.end(true),
             Some(Err(_)) => this.end(false),
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) => {
+                if let Some(fields) = frame.trailers_mut() {
+                    trailers::clean(fields);
+                }
+            }
         }
         Poll::Ready(frame)
     }

@@ -1,0 +1,26 @@
+//! h2spec, which tries what servers of HTTP/2 must and should do, against the whole data path.
+
+use tokio::process::Command;
+
+use super::{TestPod, eventually, world};
+
+/// Every test that it has, the strict ones included.
+const TESTS: &str = "146 tests, 146 passed, 0 skipped, 0 failed";
+
+#[tokio::test]
+#[ignore = "needs the program whose path is in ROUSE_H2SPEC: `cargo e2e test` builds it"]
+async fn http2_is_spoken_as_h2spec_wants_it() {
+    let h2spec = std::env::var("ROUSE_H2SPEC").expect("ROUSE_H2SPEC is the path of h2spec");
+    let world = world().await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    // The host that it asks for.
+    world.trigger(&world.address.ip().to_string(), "/");
+    eventually(|| world.index.pods().iter().all(|pod| pod.is_ready())).await;
+    let port = world.address.port().to_string();
+    let ran = Command::new(h2spec).args(["--strict", "--host", "127.0.0.1", "--port", &port]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    // What failed stands between its last two headings.
+    let failures = said.split_once("Failures:").map_or("", |(_, failures)| failures);
+    assert!(said.trim_end().ends_with(TESTS), "{failures}\n{}", said.lines().last().unwrap_or_default());
+}
