@@ -71,10 +71,11 @@ fn what_is_between_neighbours_stays_there() {
         "/",
         &[
             ("host", "a.b"),
-            ("connection", "keep-alive, x-secret, Host"),
+            ("connection", "keep-alive, x-secret, Host, TE"),
             ("keep-alive", "5"),
             ("x-secret", "1"),
-            ("te", "trailers"),
+            ("te", "gzip;q=0.5, Trailers"),
+            ("trailer", "x-sum"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("rouse-cold-start", "true"),
@@ -84,7 +85,10 @@ fn what_is_between_neighbours_stays_there() {
     strip(&mut parts.headers, Sender::Caller);
     let mut left: Vec<_> = parts.headers.keys().map(HeaderName::as_str).collect();
     left.sort_unstable();
-    assert_eq!(left, ["host", "te", "x-other"]);
+    assert_eq!(
+        (left, &parts.headers[TE]),
+        (vec!["host", "te", "trailer", "x-other"], &HeaderValue::from_static("trailers"))
+    );
 }
 
 #[test]

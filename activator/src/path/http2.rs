@@ -3,11 +3,13 @@
 //! It has seen to the rest: names and values are made of the right bytes, pseudo-headers come first and once, there is no
 //! field that is between neighbours only, and a body is as long as it said (RFC 9113, section 8).
 
-use http::Method;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 
 use super::fault::Fault;
 use super::target;
+use crate::wire::MAX_FIELDS;
 
 /// Checks the head of a request. Hosts, paths and sizes are checked where HTTP/1's are.
 ///
@@ -33,11 +35,8 @@ pub fn head(parts: &Parts) -> Result<(), Fault> {
         return wrong("the target is not a path");
     }
     for (name, value) in &parts.headers {
-        // To an application that gets its fields as variables they are the same (RFC 3875, section 4.1.18).
-        match name.as_str() {
-            "content_length" => return wrong("Content_Length"),
-            "transfer_encoding" => return wrong("Transfer_Encoding"),
-            _ => {}
+        if let Some(why) = twin(name.as_str()) {
+            return wrong(why);
         }
         // RFC 9113, section 8.2.1. In HTTP/1 it would be no part of the value.
         if let [first, .., last] | [first @ last] = value.as_bytes()
@@ -47,4 +46,22 @@ pub fn head(parts: &Parts) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Whether a response's head from a pod says one thing, and that to everybody: what goes on over HTTP/1 is as it is here.
+pub fn is_response(fields: &HeaderMap) -> bool {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    // Other text than digits the library has seen to.
+    let length = lengths.next().is_none_or(|length| !length.is_empty()) && lengths.next().is_none();
+    length && fields.len() <= MAX_FIELDS && fields.keys().all(|name| twin(name.as_str()).is_none())
+}
+
+/// To an application that gets its fields as variables these are the fields that frame a message (RFC 3875, section
+/// 4.1.18).
+fn twin(name: &str) -> Option<&'static str> {
+    match name {
+        "content_length" => Some("Content_Length"),
+        "transfer_encoding" => Some("Transfer_Encoding"),
+        _ => None,
+    }
 }

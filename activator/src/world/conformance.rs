@@ -4,15 +4,19 @@ use tokio::process::Command;
 
 use super::{TestPod, eventually, world};
 
-/// Every test that it has, the strict ones included.
-const TESTS: &str = "146 tests, 146 passed, 0 skipped, 0 failed";
+/// Of every test that it has, the strict ones included.
+const RESULT: &str = "146 tests, 145 passed, 0 skipped, 1 failed";
+/// Section 3.5: on a port that takes both, what is no preface is a request of HTTP/1, and is answered 400 before the
+/// connection is closed (see the table of requests there). h2spec wants it closed without a word.
+const FAILURES: [&str; 1] = ["2: Sends invalid connection preface"];
 
 #[tokio::test]
 #[ignore = "needs the program whose path is in ROUSE_H2SPEC: `cargo e2e test` builds it"]
 async fn http2_is_spoken_as_h2spec_wants_it() {
     let h2spec = std::env::var("ROUSE_H2SPEC").expect("ROUSE_H2SPEC is the path of h2spec");
     let world = world().await;
-    let pod = TestPod::start("a").await;
+    // Its name is its answer, and a short one would be too little for some of the tests.
+    let pod = TestPod::start("a-pod-with-a-name").await;
     world.appear(&pod, "r1");
     // The host that it asks for.
     world.trigger(&world.address.ip().to_string(), "/");
@@ -20,7 +24,9 @@ async fn http2_is_spoken_as_h2spec_wants_it() {
     let port = world.address.port().to_string();
     let ran = Command::new(h2spec).args(["--strict", "--host", "127.0.0.1", "--port", &port]).output().await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
-    // What failed stands between its last two headings.
+    // What failed is told once more behind this word.
     let failures = said.split_once("Failures:").map_or("", |(_, failures)| failures);
-    assert!(said.trim_end().ends_with(TESTS), "{failures}\n{}", said.lines().last().unwrap_or_default());
+    let failed: Vec<&str> = failures.lines().filter_map(|line| line.trim().strip_prefix("× ")).collect();
+    assert_eq!(failed, FAILURES, "{failures}");
+    assert_eq!(said.lines().last(), Some(RESULT));
 }

@@ -10,6 +10,7 @@ mod drains;
 mod failing;
 mod floods;
 mod frames;
+mod messages;
 mod pod;
 mod protocols;
 mod uploads;

@@ -10,6 +10,7 @@ use super::{TestPod, World, world};
 
 mod frames;
 mod http2;
+mod http2_responses;
 mod requests;
 mod responses;
 mod witness;

@@ -7,12 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(super) use crate::world::frames::frame;
+
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub(super) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+/// How a client begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Of a SETTINGS frame.
 const ACK: u8 = 1;
 /// Of DATA and HEADERS.
@@ -26,14 +30,9 @@ const SOON: Duration = Duration::from_secs(10);
 
 pub(super) type Field<'a> = (&'a [u8], &'a [u8]);
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// How a client begins, and its assent to what the server's settings will be.
-pub(super) fn preface() -> Vec<u8> {
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, ACK, 0, &[])].concat()
+/// How either side begins: its settings, and its assent to what the other's will be.
+pub(super) fn greeting() -> Vec<u8> {
+    [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat()
 }
 
 /// A header block, as one HEADERS frame and as many CONTINUATIONs as it takes.
@@ -97,7 +96,7 @@ pub(super) struct Caller(TcpStream);
 impl Caller {
     pub(super) async fn connect(address: std::net::SocketAddr) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(&preface()).await.unwrap();
+        stream.write_all(&[PREFACE, &greeting()].concat()).await.unwrap();
         Self(stream)
     }
 
@@ -176,5 +175,8 @@ fn the_writer_and_the_reader_agree_with_the_standard() {
     assert_eq!(status(b"\x48\x03421"), Some(421));
     // Appendix C.6.1: `302` is 0x6402.
     assert_eq!(status(&[0x48, 0x82, 0x64, 0x02]), Some(302));
-    assert_eq!(headers(1, END_STREAM, &[(b"a", &[b'x'; MAX_FRAME])]).windows(5).filter(|w| w[0] == CONTINUATION).count(), 1);
+    assert_eq!(
+        headers(1, END_STREAM, &[(b"a", &[b'x'; MAX_FRAME])]).windows(5).filter(|w| w[0] == CONTINUATION).count(),
+        1
+    );
 }
