@@ -374,6 +374,10 @@ impl Body for ResponseBody {
     }
 }
 
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;
+
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         // A body that is known to be empty, or whose last frame was its end, is never polled again.

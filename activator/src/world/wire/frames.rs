@@ -22,7 +22,7 @@ const ACK: u8 = 1;
 /// Of DATA and HEADERS.
 pub(super) const END_STREAM: u8 = 1;
 /// Of HEADERS and CONTINUATION.
-pub(super) const END_HEADERS: u8 = 4;
+const END_HEADERS: u8 = 4;
 /// What every receiver takes.
 const MAX_FRAME: usize = 16_384;
 /// Nothing in these tests takes longer.

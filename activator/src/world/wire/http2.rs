@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::frames::{Caller, DATA, END_HEADERS, END_STREAM, Field, HEADERS, Outcome, RST_STREAM, frame, headers};
+use super::frames::{Caller, DATA, END_STREAM, Field, Outcome, frame, headers};
 use super::witness::witness;
 use super::*;
-use crate::world::eventually;
 
 /// What is expected of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -425,37 +424,4 @@ async fn each_row_is_answered_as_it_should_be() {
         }
     }
     assert!(wrong.is_empty(), "{} rows\n{}", wrong.len(), wrong.join("\n"));
-}
-
-#[tokio::test]
-async fn a_head_in_pieces_is_one_head() {
-    let world = world().await;
-    let (pod, seen) = witness("a").await;
-    world.appear(&pod, "r1");
-    let whole = headers(1, END_STREAM, &GET);
-    let (first, rest) = whole[9..].split_at(10);
-    let mut caller = Caller::connect(world.address).await;
-    caller.send(&[frame(HEADERS, END_STREAM, 1, first), frame(9, END_HEADERS, 1, rest)].concat()).await;
-    assert_eq!(caller.outcome(1).await.status, Some(200));
-    assert_eq!(seen.take().len(), 1);
-}
-
-#[tokio::test]
-async fn an_upload_that_is_given_up_never_looks_whole() {
-    let world = world().await;
-    let (pod, seen) = witness("a").await;
-    world.appear(&pod, "r1");
-    // NO_ERROR and CANCEL are for hyper the end of a body, and at times are noticed before anything else is.
-    for code in [0u8, 8].repeat(20) {
-        let mut caller = Caller::connect(world.address).await;
-        let begun = post("", &[], &["hel"], &headers(3, END_STREAM, &GET), Passes(""));
-        caller.send(&begun.bytes).await;
-        // The body is on its way by now.
-        assert_eq!(caller.outcome(3).await.status, Some(200));
-        caller.send(&[frame(RST_STREAM, 0, 1, &[0, 0, 0, code]), headers(5, END_STREAM, &GET)].concat()).await;
-        assert_eq!(caller.outcome(5).await.status, Some(200));
-    }
-    eventually(|| seen.len() == 120).await;
-    let uploads: Vec<String> = seen.take().into_iter().filter(|request| request.starts_with("POST")).collect();
-    assert!(uploads.iter().all(|upload| upload.ends_with("hel\r\n …")), "{uploads:?}");
 }

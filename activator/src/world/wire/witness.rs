@@ -13,11 +13,6 @@ impl Seen {
     pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
 }
 
 /// An HTTP/1 pod that answers each request whole with 200, once it has read all of it.
