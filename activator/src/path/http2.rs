@@ -22,7 +22,7 @@ pub fn head(parts: &Parts) -> Result<(), Fault> {
     }
     // It is not known where there is no `:authority`; it goes no further in any case.
     let named = |scheme: &str| ["http", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
-    if !parts.uri.scheme_str().is_none_or(named) && parts.method != Method::CONNECT {
+    if !parts.uri.scheme_str().is_none_or(named) {
         return wrong("the scheme is neither http nor https");
     }
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
