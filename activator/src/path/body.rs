@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::count::Counted;
+use super::trailers;
 use crate::pods::Taken;
 use crate::pool::Lease;
 use crate::server::{Deadline, Reading};
@@ -30,7 +31,7 @@ pub enum BodyError {
     /// It came too slowly.
     #[error("the body came too slowly")]
     TooSlow,
-    /// The response has ended, and the rest of the request is of no use.
+    /// The sender has given it up; or the response has ended, and the rest of the request is of no use.
     #[error("the exchange was broken off")]
     BrokenOff,
 }
@@ -38,6 +39,7 @@ pub enum BodyError {
 /// A request's body.
 pub struct RequestBody {
     source: Source,
+    http2: bool,
     limit: Option<Arc<BodyLimit>>,
     seen: u64,
     /// The body is not asked for before this is done: the caller waits for the pod's `100 Continue`.
@@ -82,19 +84,20 @@ struct Shared {
 /// that.
 pub struct TakeBack {
     shared: Arc<Mutex<Shared>>,
+    http2: bool,
     limit: Option<Arc<BodyLimit>>,
 }
 
 impl RequestBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self { source: Source::Empty, limit: None, seen: 0, gate: None, reading: None }
+        Self { source: Source::Empty, http2: false, limit: None, seen: 0, gate: None, reading: None }
     }
 
-    /// The caller's body.
-    pub fn new(incoming: Incoming, limit: Option<Arc<BodyLimit>>) -> Self {
+    /// The caller's body, which comes over HTTP/2 or not.
+    pub fn new(incoming: Incoming, http2: bool, limit: Option<Arc<BodyLimit>>) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Own(incoming) };
-        Self { source, limit, seen: 0, gate: None, reading: None }
+        Self { source, http2, limit, seen: 0, gate: None, reading: None }
     }
 
     /// Does not ask for the body before `gate` is done.
@@ -130,7 +133,7 @@ impl RequestBody {
         if !empty {
             self.source = Source::Shared(Arc::clone(&shared));
         }
-        Some(TakeBack { shared, limit: self.limit.clone() })
+        Some(TakeBack { shared, http2: self.http2, limit: self.limit.clone() })
     }
 }
 
@@ -148,7 +151,8 @@ impl TakeBack {
         let empty = shared.incoming.is_none();
         // It stays shared: a hold on it is one on whoever sends it next, too.
         let source = if empty { Source::Empty } else { Source::Shared(Arc::clone(&self.shared)) };
-        Some(RequestBody { source, limit: self.limit.clone(), seen: 0, gate: None, reading: None })
+        let limit = self.limit.clone();
+        Some(RequestBody { source, http2: self.http2, limit, seen: 0, gate: None, reading: None })
     }
 
     /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it. Nobody notices where it had
@@ -171,6 +175,20 @@ impl std::fmt::Debug for TakeBack {
     }
 }
 
+/// The next frame of a body that ends where its sender says so. hyper takes a stream of HTTP/2 that is reset with `NO_ERROR`
+/// or `CANCEL` for one that has ended, and that is how a caller gives up its upload.
+fn poll_whole(
+    incoming: &mut Incoming,
+    http2: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+    if frame.is_none() && http2 && !incoming.is_end_stream() {
+        return Poll::Ready(Some(Err(BodyError::BrokenOff)));
+    }
+    Poll::Ready(frame.map(|frame| Ok(frame?)))
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -183,14 +201,14 @@ impl Body for RequestBody {
         }
         let polled = match &mut this.source {
             Source::Empty => return Poll::Ready(None),
-            Source::Own(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Own(incoming) => poll_whole(incoming, this.http2, cx),
             Source::Shared(shared) => {
                 let mut shared = lock(shared);
                 if shared.broken_off {
                     return Poll::Ready(Some(Err(BodyError::BrokenOff)));
                 }
                 let Some(incoming) = &mut shared.incoming else { return Poll::Ready(None) };
-                let polled = Pin::new(incoming).poll_frame(cx);
+                let polled = poll_whole(incoming, this.http2, cx);
                 shared.begun |= polled.is_ready();
                 shared.reader = polled.is_pending().then(|| cx.waker().clone());
                 polled
@@ -200,10 +218,13 @@ impl Body for RequestBody {
             let late = this.reading.as_mut().is_some_and(|reading| reading.waits(this.seen, cx));
             return if late { Poll::Ready(Some(Err(BodyError::TooSlow))) } else { Poll::Pending };
         };
-        let Some(frame) = polled.transpose()? else {
+        let Some(mut frame) = polled.transpose()? else {
             this.reading = None;
             return Poll::Ready(None);
         };
+        if let Some(fields) = frame.trailers_mut() {
+            trailers::clean(fields);
+        }
         this.seen += frame.data_ref().map_or(0, |data| data.len() as u64);
         if let Some(reading) = &mut this.reading {
             reading.came(this.seen);
@@ -315,17 +336,25 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = match &mut this.0 {
+        let mut frame = match &mut this.0 {
             Content::Ours(text, _) => {
                 let text = std::mem::take(text);
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
-            Content::Pod(incoming, _) => ready!(Pin::new(incoming).poll_frame(cx)).map(|frame| Ok(frame?)),
+            // HTTP/1 has a lease.
+            Content::Pod(incoming, held) => {
+                let http2 = held.as_ref().is_some_and(|held| held.lease.is_none());
+                ready!(poll_whole(incoming, http2, cx))
+            }
         };
-        match &frame {
+        match &mut frame {
             None => this.end(true),
             Some(Err(_)) => this.end(false),
-            Some(Ok(_)) => {}
+            Some(Ok(frame)) => {
+                if let Some(fields) = frame.trailers_mut() {
+                    trailers::clean(fields);
+                }
+            }
         }
         Poll::Ready(frame)
     }
@@ -344,6 +373,10 @@ impl Body for ResponseBody {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {

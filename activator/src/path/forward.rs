@@ -21,6 +21,7 @@ use super::call::{Answer, Call, Sending, Trouble};
 use super::count::Counted;
 use super::fault::{Fault, Phase};
 use super::headers::{self, Sender};
+use super::http2;
 use super::tunnel::Tunnels;
 use crate::args::Limits;
 use crate::hold::Grant;
@@ -32,6 +33,8 @@ use crate::server::{Deadline, Pace, Reading, Slow, within};
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
 const CONTINUE: Duration = Duration::from_secs(1);
+/// What a caller is told of a response that is not in order.
+const NOT_HTTP: &str = "its response is not valid HTTP";
 
 /// Sends requests to pods.
 #[derive(Clone)]
@@ -119,6 +122,9 @@ impl Shared {
                 return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
             }
         };
+        if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
+            return Err(Trouble::Failed(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false)));
+        }
         // Set by the count layer above; a request that came another way is counted from here.
         let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -188,7 +194,8 @@ fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) 
         }
         Protocol::H2C => headers::for_http2(&mut parts, &call.host),
     }
-    let body = call.body.take().map_or(RequestBody::empty(), |body| RequestBody::new(body, limit));
+    let http2 = call.peer.http2;
+    let body = call.body.take().map_or(RequestBody::empty(), |body| RequestBody::new(body, http2, limit));
     let mut request = Request::from_parts(parts, body);
     match protocol {
         Protocol::HTTP1 if expects => await_continue(&mut request),
@@ -249,7 +256,7 @@ fn describe(error: &hyper::Error) -> &'static str {
     if error.is_incomplete_message() {
         "it closed the connection before the response"
     } else if error.is_parse() || is_refused(error) {
-        "its response is not valid HTTP"
+        NOT_HTTP
     } else if error.is_user() || error.is_body_write_aborted() {
         "the request's body ended early"
     } else {

@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use super::fault::Fault;
-use super::target;
+use super::{http2, target};
 use crate::args::Limits;
 use crate::wire::MAX_FIELDS;
 
@@ -82,6 +82,9 @@ pub fn authority<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Fault
     if parts.headers.len() > MAX_FIELDS + 2 {
         return Err(Fault::TooManyFields(MAX_FIELDS));
     }
+    if parts.version == Version::HTTP_2 {
+        http2::head(parts)?;
+    }
     target::path(parts.uri.path())?;
     let length = content_length(&parts.headers)?;
     if limits.max_body_bytes > 0 && length.is_some_and(|length| length > limits.max_body_bytes) {
@@ -118,10 +121,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     for value in headers.get_all(CONTENT_LENGTH) {
         let text = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
         let this = text.and_then(|text| text.parse().ok()).ok_or(Fault::Malformed("Content-Length is not a number"))?;
-        if length.is_some_and(|length| length != this) {
-            return Err(Fault::Malformed("two different Content-Lengths"));
+        if length.replace(this).is_some() {
+            return Err(Fault::Malformed("more than one Content-Length"));
         }
-        length = Some(this);
     }
     Ok(length)
 }
@@ -159,15 +161,15 @@ pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 /// The protocol that the caller wants to go over to, if it is one that can be passed on; with memory of its own, for the
 /// same reason as the id's.
 pub fn upgrade(parts: &Parts) -> Option<HeaderValue> {
-    let asked = parts.version == Version::HTTP_11 && nominates(&parts.headers, "upgrade");
+    let asked = parts.version == Version::HTTP_11 && lists(&parts.headers, &CONNECTION, "upgrade");
     let protocol = parts.headers.get(UPGRADE).filter(|_| asked)?;
     // HTTP/2 is spoken with prior knowledge only (RFC 9113, section 3.1).
     let h2c = protocol.to_str().is_ok_and(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case("h2c")));
     copy(protocol).filter(|_| !h2c)
 }
 
-fn nominates(headers: &HeaderMap, option: &str) -> bool {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+fn lists(headers: &HeaderMap, name: &HeaderName, option: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(option))
 }
 
@@ -184,7 +186,7 @@ pub enum Sender {
 enum Way {
     On,
     Out,
-    /// It stays if it says `trailers` only.
+    /// Of it `trailers` stays.
     Te,
     /// It goes, and those with it that it names.
     Connection,
@@ -195,7 +197,7 @@ fn way(name: &str, sender: Sender) -> Way {
     match name.as_bytes().first() {
         Some(b'c') if name == "connection" => Way::Connection,
         Some(b't') if name == "te" => Way::Te,
-        Some(b't') if name == "trailer" || name == "transfer-encoding" => Way::Out,
+        Some(b't') if name == "transfer-encoding" => Way::Out,
         Some(b'k') if name == "keep-alive" => Way::Out,
         Some(b'p') if matches!(name, "proxy-connection" | "proxy-authenticate" | "proxy-authorization") => Way::Out,
         Some(b'u') if name == "upgrade" => Way::Out,
@@ -207,14 +209,20 @@ fn way(name: &str, sender: Sender) -> Way {
 }
 
 /// Takes out what is between two neighbours only: the fields of RFC 9110, section 7.6.1, and those that `Connection`
-/// names; and what only Rouse may say. `TE: trailers` stays, as it goes on unchanged and gRPC asks for it.
+/// names; and what only Rouse may say. `Trailer` and `TE: trailers` stay: trailers are passed on, and gRPC asks for them.
 pub fn strip(headers: &mut HeaderMap, sender: Sender) {
     let mut out = Vec::new();
+    let mut trailers = false;
     for name in headers.keys() {
         match way(name.as_str(), sender) {
             Way::On => {}
             Way::Te if headers.get(TE).is_some_and(|te| te.as_bytes() == b"trailers") => {}
-            Way::Te | Way::Out => out.push(name.clone()),
+            Way::Te if headers.get_all(TE).iter().all(|te| te == "trailers") => {}
+            Way::Te => {
+                trailers = lists(headers, &TE, "trailers");
+                out.push(TE);
+            }
+            Way::Out => out.push(name.clone()),
             Way::Connection => {
                 out.extend(nominated(headers));
                 out.push(CONNECTION);
@@ -224,9 +232,18 @@ pub fn strip(headers: &mut HeaderMap, sender: Sender) {
     for name in out {
         headers.remove(name);
     }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
 }
 
-/// The fields that `Connection` names, but for those that a caller must not be able to take away from the function.
+/// Whether a field of this name goes on, whatever it says.
+pub fn goes_on(name: &str, sender: Sender) -> bool {
+    matches!(way(name, sender), Way::On)
+}
+
+/// The fields that `Connection` names, but for those that a caller must not be able to take away from the function, and for
+/// `TE`, which HTTP/1 asks to be named (RFC 9110, section 10.1.4).
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values
@@ -234,12 +251,12 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
         .filter(|value| !value.eq_ignore_ascii_case("keep-alive") && *value != "close")
         .flat_map(|value| value.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT].contains(name))
+        .filter(|name| ![HOST, COOKIE, CONTENT_LENGTH, FORWARDED, REQUEST_ID, TRACEPARENT, TE].contains(name))
 }
 
 /// Whether a name begins so. `_` counts as `-`: many an application gets its headers as variables, after CGI (RFC 3875,
 /// section 4.1.18), and cannot tell the two apart.
-fn begins(name: &str, start: &str) -> bool {
+pub fn begins(name: &str, start: &str) -> bool {
     let same = |(a, b): (u8, u8)| a == b || (a == b'_' && b == b'-');
     name.len() >= start.len() && name.bytes().zip(start.bytes()).all(same)
 }

@@ -7,6 +7,7 @@ pub mod fault;
 pub mod forward;
 pub mod headers;
 pub mod hold;
+pub mod http2;
 pub mod observe;
 pub mod problem;
 pub mod rescue;
@@ -14,6 +15,7 @@ pub mod route;
 pub mod target;
 pub mod timing;
 mod traffic;
+pub mod trailers;
 pub mod tunnel;
 
 use std::convert::Infallible;

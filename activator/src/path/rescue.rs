@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Method, Response, Version};
+use http_body::Body as _;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use super::body::ResponseBody;
 use super::call::{Answer, Arrival};
 use super::fault::Failure;
 use super::problem;
@@ -59,7 +61,8 @@ where
     fn call(&mut self, arrival: Arrival) -> Self::Future {
         let (request_id, grpc) = (arrival.request_id.clone(), arrival.grpc);
         let http1 = arrival.parts.version < Version::HTTP_2;
-        Rescued { answer: self.inner.call(arrival), request_id, grpc, http1, most: self.most }
+        let head = arrival.parts.method == Method::HEAD;
+        Rescued { answer: self.inner.call(arrival), request_id, grpc, http1, head, most: self.most }
     }
 }
 
@@ -70,6 +73,7 @@ pub struct Rescued<F> {
     request_id: HeaderValue,
     grpc: bool,
     http1: bool,
+    head: bool,
     most: Duration,
 }
 
@@ -78,6 +82,9 @@ impl<F> Rescued<F> {
         let mut response = problem::response(&failure, self.request_id.to_str().unwrap_or_default(), self.grpc);
         if self.http1 && failure.fault.ends_connection() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.head {
+            response = without_body(response);
         }
         let response = response.map(|body| body.until(Instant::now() + self.most));
         let cold = failure.cold;
@@ -92,4 +99,13 @@ impl<F: Future<Output = Result<Answer, Box<Failure>>> + Unpin> Future for Rescue
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         Poll::Ready(Ok(answer.unwrap_or_else(|failure| self.document(failure))))
     }
+}
+
+/// The answer to HEAD: the length of the body, and none of it. hyper sees to that in HTTP/1 only.
+fn without_body(response: Response<ResponseBody>) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, ResponseBody::empty())
 }

@@ -2,6 +2,11 @@
 
 use super::fault::Fault;
 
+/// Whether this is a method as everybody writes them. Some readers take `get` for `GET`, and others for another one.
+pub fn is_method(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"-_".contains(&b))
+}
+
 /// Checks the path of a request, as it came and without its query. A backslash is a slash to some (WHATWG URL), a NUL an
 /// end to others, and what stands behind a `%` that is no byte is a guess (RFC 3986, section 2.1).
 ///

@@ -20,7 +20,7 @@ const OLDEST: Duration = Duration::from_secs(60);
 /// hyper's read buffer of a connection to a pod grows to this, in bytes.
 const BUFFER: usize = 128 * 1024;
 /// Longest head of a response, in bytes.
-const HEAD: usize = 64 * 1024;
+pub(super) const HEAD: u32 = 64 * 1024;
 
 /// One connection: where requests go in.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ async fn attempt(
 
 async fn handshake(stream: TcpStream) -> hyper::Result<Line> {
     let expects = Expects::default();
-    let io = TokioIo::new(Outlet::new(stream, expects.clone(), HEAD));
+    let io = TokioIo::new(Outlet::new(stream, expects.clone(), usize::try_from(HEAD).unwrap_or(usize::MAX)));
     let (requests, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
     tokio::spawn(connection.with_upgrades());

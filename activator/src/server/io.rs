@@ -43,6 +43,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The same as the function is told.
     pub by: By,
+    /// It speaks HTTP/2.
+    pub http2: bool,
     socket: Arc<Mutex<Socket>>,
 }
 
@@ -197,7 +199,8 @@ pub(super) struct Io {
 
 /// Splits a connection into what hyper serves and what the request path may ask.
 pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) -> (Io, Arc<Peer>) {
-    let vectored = stream.is_write_vectored();
+    let (vectored, http2) = (stream.is_write_vectored(), matches!(scan, Some(Scan::Frames(_))));
+    let by = By::new(address.ip());
     let socket = Arc::new(Mutex::new(Socket {
         stream,
         stalled: None,
@@ -209,7 +212,7 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) 
         reader: None,
         in_frame: false,
     }));
-    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by: By::new(address.ip()), socket }))
+    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, socket }))
 }
 
 /// Since when this head is incomplete, if one is, and `before` was.

@@ -7,6 +7,8 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
+use crate::path::target;
+
 /// Most fields of a head. hyper's own limit, so that there is one answer to more.
 pub const MAX_FIELDS: usize = 100;
 
@@ -50,10 +52,10 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refused> {
     let mut request = httparse::Request::new(&mut []);
     complete(request.parse_with_uninit_headers(head, &mut fields))?;
     let method = request.method.unwrap_or_default();
-    if !method.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"-_".contains(&b)) {
+    if !target::is_method(method) {
         return Err(Malformed("a method is written in capital letters"));
     }
-    target(method, request.path.unwrap_or_default())?;
+    form(method, request.path.unwrap_or_default())?;
     let seen = Fields::read(request.headers)?;
     // HTTP/1.0 knows no chunks (RFC 9112, section 6.1), and names its host only as a favour.
     let old = request.version == Some(0);
@@ -95,7 +97,7 @@ fn complete(parsed: httparse::Result<usize>) -> Result<(), Refused> {
 }
 
 /// The forms of RFC 9112, section 3.2, but that of CONNECT. A fragment is no part of any.
-fn target(method: &str, target: &str) -> Result<(), Refused> {
+fn form(method: &str, target: &str) -> Result<(), Refused> {
     if matches!(method, "CONNECT" | "TRACE") {
         return Err(Malformed("CONNECT and TRACE are not for a gateway"));
     }

@@ -4,11 +4,13 @@
 mod addresses;
 mod bodies;
 mod cold;
+mod conformance;
 mod deadlines;
 mod drains;
 mod failing;
 mod floods;
 mod frames;
+mod messages;
 mod pod;
 mod protocols;
 mod uploads;
@@ -112,6 +114,19 @@ impl World {
         for probe in probes {
             self.prober.start(probe);
         }
+    }
+
+    /// A Trigger that leads this host and the paths under `path` to the function.
+    pub(crate) fn trigger(&self, host: &str, path: &str) {
+        let object = json!({
+            "apiVersion": "rouse.dev/v1alpha1", "kind": "Trigger", "metadata": {"namespace": "shop", "name": "hello"},
+            "spec": {
+                "functionRef": {"name": "hello"},
+                "http": {"hosts": [host], "path": {"type": "Prefix", "value": path}},
+            },
+        });
+        self.index.trigger_applied(&serde_json::from_value(object).unwrap());
+        self.index.publish();
     }
 
     /// A revision's Deployment, as the watch shows it.

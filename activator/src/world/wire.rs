@@ -8,8 +8,12 @@ use tokio::time::timeout;
 
 use super::{TestPod, World, world};
 
+mod frames;
+mod http2;
+mod http2_responses;
 mod requests;
 mod responses;
+mod witness;
 
 /// All that comes back on a connection on which these bytes are sent.
 async fn answer(world: &World, bytes: &[u8]) -> String {

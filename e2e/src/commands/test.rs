@@ -1,5 +1,6 @@
 //! `cargo e2e test`.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
@@ -8,9 +9,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::ready;
+use crate::cache::Cache;
 use crate::cargo::cargo;
 use crate::node::Node;
 use crate::steps::{Steps, seconds};
+use crate::{parts, preflight};
 
 /// Run every test: unit, property, mock API server, model checks, and black box on a real node.
 ///
@@ -34,6 +37,10 @@ const UNIT: &[(&str, &[&str])] = &[
     (MODEL_CHECKS, &["--package", "activator", "--lib", "--release", "--target-dir", "target/loom"]),
 ];
 
+/// These tests are marked `#[ignore]`: they need a program of Go's, and its path in this variable.
+const CONFORMANCE: (&str, &[&str], &str) =
+    ("conformance to HTTP/2", &["--package", "activator", "--lib"], "ROUSE_H2SPEC");
+
 /// This stage is compiled with `--cfg loom`, in a target folder of its own.
 const MODEL_CHECKS: &str = "model checks of the pod table";
 
@@ -55,8 +62,10 @@ impl Test {
         let began = Instant::now();
         let mut tally = Tally::default();
         for (what, arguments) in UNIT {
-            tally.stage(what, arguments, &self.behind(&[]))?;
+            let env = (*what == MODEL_CHECKS).then(|| ("RUSTFLAGS", "--cfg loom".into()));
+            tally.stage(what, arguments, &self.behind(&[]), env)?;
         }
+        self.conformance(&mut tally)?;
         if !self.unit {
             let was_up = Node::find()?.is_some();
             let on_node = self.on_node(&mut tally);
@@ -74,10 +83,20 @@ impl Test {
         Ok(ExitCode::FAILURE)
     }
 
+    fn conformance(&self, tally: &mut Tally) -> Result<()> {
+        let (what, arguments, variable) = CONFORMANCE;
+        preflight::conformance()?;
+        let cache = Cache::open()?;
+        let lock = cache.lock()?;
+        let program = parts::h2spec(&cache, &Steps::new())?;
+        drop(lock);
+        tally.stage(what, arguments, &self.behind(&["--ignored"]), Some((variable, program.into())))
+    }
+
     fn on_node(&self, tally: &mut Tally) -> Result<()> {
         ready::with_rouse(&Steps::new(), &[])?;
         for (what, arguments, harness) in NODE {
-            tally.stage(what, arguments, &self.behind(harness))?;
+            tally.stage(what, arguments, &self.behind(harness), None)?;
         }
         Ok(())
     }
@@ -91,12 +110,18 @@ impl Test {
 
 impl Tally {
     /// Runs `cargo test`, shows what it prints, and counts. A failure does not keep later stages from running.
-    fn stage(&mut self, what: &'static str, arguments: &[&str], behind: &[String]) -> Result<()> {
+    fn stage(
+        &mut self,
+        what: &'static str,
+        arguments: &[&str],
+        behind: &[String],
+        env: Option<(&str, OsString)>,
+    ) -> Result<()> {
         println!("\n=== {what}");
         let mut child = cargo()
             .args(["test", "--quiet", "--locked", "--no-fail-fast"])
             .args(arguments)
-            .envs((what == MODEL_CHECKS).then_some(("RUSTFLAGS", "--cfg loom")))
+            .envs(env)
             .arg("--")
             .args(behind)
             .stdin(Stdio::null())

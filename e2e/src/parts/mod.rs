@@ -1,4 +1,5 @@
-//! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy.
+//! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy; of a
+//! test, h2spec.
 //!
 //! Each is a Go module under `e2e`, with its versions in `go.mod` and their hashes in `go.sum`.
 //! A built part lies in the cache in a folder named by the hash of all that went into it, so that a
@@ -76,6 +77,14 @@ const GO_PROXY: Part =
 /// The folder of `goproxy`, a plain reverse proxy to measure beside the activator.
 pub(crate) fn go_proxy(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
     build::cached(&GO_PROXY, cache, steps)
+}
+
+/// The last version that is there as a Go module.
+const H2SPEC: Part = Part { name: "h2spec", source: "h2spec", label: "h2spec v2.2.1", packages: "tool", versions: &[] };
+
+/// `h2spec`, which tries a server of HTTP/2.
+pub(crate) fn h2spec(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
+    Ok(build::cached(&H2SPEC, cache, steps)?.join("h2spec"))
 }
 
 /// Where the built programs of a node are.

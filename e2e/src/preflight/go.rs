@@ -1,4 +1,4 @@
-//! The Go toolchain, which builds Kubernetes, containerd, CoreDNS and Helm.
+//! The Go toolchain, which builds Kubernetes, containerd, CoreDNS, Helm and h2spec.
 
 use std::process::Command;
 

@@ -30,6 +30,11 @@ pub fn images(steps: &Steps) -> Result<()> {
     rust::ensure_target(steps)
 }
 
+/// What the test of HTTP/2 is built with.
+pub(crate) fn conformance() -> Result<()> {
+    go::require()
+}
+
 /// What the bench of proxies measures, and measures with. Nothing else needs it.
 pub(crate) fn proxies(steps: &Steps) -> Result<()> {
     packages::ensure(steps, packages::PROXIES)?;
