@@ -128,12 +128,12 @@ impl Gate {
 }
 
 impl Function {
-    /// A pod at once, if one is ready and nobody waits.
-    pub fn pass(&self) -> Option<Grant> {
+    /// A pod that `fits` at once, if one is ready and nobody waits.
+    pub fn pass(&self, fits: impl Fn(&crate::pods::Pod) -> bool) -> Option<Grant> {
         if self.gate.held() > 0 {
             return None;
         }
-        crate::pods::fewest(&self.serving.load(), |_| true).map(Grant::at_once)
+        crate::pods::fewest(&self.serving.load(), fits).map(Grant::at_once)
     }
 
     /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent; it is
@@ -147,6 +147,7 @@ impl Function {
             Entered::Full => return Entry::Refused(Fault::QueueFull(Share::Function)),
             Entered::Wait { order, wake } => (order, wake),
         };
+        self.pardon();
         self.totals.hold(clock::now());
         let ticket = Ticket { function: Arc::clone(self), order, outcome };
         let wake = wake.then(|| Watch { function: Arc::clone(self), over: false });
