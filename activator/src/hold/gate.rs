@@ -136,6 +136,17 @@ impl Function {
         crate::pods::fewest(&self.serving.load(), fits).map(Grant::at_once)
     }
 
+    /// Whether a pod that was chosen has so many requests to answer that a further one had better not wait there: more than
+    /// its part of what all replicas that the function may have would get by their goal, and of `queue.maxRequests` beyond.
+    /// Responses that have begun do not count, however long they go on.
+    pub fn is_swamped(&self, pod: &crate::pods::Pod) -> bool {
+        let spec = self.spec.load();
+        let pods = self.serving.load().len().max(1) as u64;
+        let most = u64::try_from(spec.scaling.most()).unwrap_or(0).max(pods);
+        let all = most.saturating_mul(spec.share().into()).saturating_add(spec.queue as u64);
+        pod.pulse.awaited() >= all.div_ceil(pods)
+    }
+
     /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent; it is
     /// not counted against the queue's limit again.
     pub fn enter(self: &Arc<Self>, order: Option<u64>) -> Entry {

@@ -105,6 +105,7 @@ impl Shared {
         let upload = if shares { request.body_mut().share() } else { None };
         let slow = if timed { self.time(request.body_mut()) } else { None };
 
+        let awaited = pod.pulse.sent();
         let outcome = match within(first_byte, pool.send(request, repeatable && !repeated)).await {
             Some(outcome) => outcome,
             None => {
@@ -115,14 +116,16 @@ impl Shared {
                 return Err(late(&call, sent, first_byte));
             }
         };
-        if let Some(kept) = kept.as_ref().filter(|_| outcome.is_ok()) {
-            kept.let_go();
+        if outcome.is_ok() {
+            awaited.answered();
+            if let Some(kept) = &kept {
+                kept.let_go();
+            }
+        } else {
+            drop(awaited);
         }
         let Exchange { response, lease } = match outcome {
-            Ok(exchange) => {
-                pod.pulse.answered();
-                exchange
-            }
+            Ok(exchange) => exchange,
             Err(SendError::Unsent { request, cause }) => {
                 self.doubt(&pod, &call, &cause);
                 let Some(()) = restore(&mut call, spare, *request) else {

@@ -81,6 +81,10 @@ impl Shared {
         if wait.order.is_none()
             && let Some(grant) = function.pass(|_| true)
         {
+            // One that was let in once is not turned away later.
+            if !wait.tries.has_been_somewhere() && function.is_swamped(grant.taken.pod()) {
+                return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
+            }
             return Ok(grant);
         }
         if let Some(fault) = function.refusal() {
@@ -231,6 +235,7 @@ where
     fn call(&mut self, call: Box<Call>) -> Self::Future {
         let hold = self.clone();
         match call.function.pass(|_| true) {
+            Some(grant) if call.function.is_swamped(grant.taken.pod()) => Holding(Turn::Refused(call)),
             Some(grant) => Holding(Turn::First(self.inner.call(Sending { call, grant }), hold)),
             None => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
         }
@@ -243,6 +248,8 @@ pub struct Holding<S: Service<Sending>>(Turn<S>);
 enum Turn<S: Service<Sending>> {
     /// It passed.
     First(S::Future, Hold<S>),
+    /// Every pod has enough to do.
+    Refused(Box<Call>),
     /// It waits, or has to go through again.
     Further(BoxFuture<'static, Result<Answer, Box<Failure>>>),
 }
@@ -272,6 +279,7 @@ where
         }
         match &mut self.0 {
             Turn::Further(answer) => answer.as_mut().poll(cx),
+            Turn::Refused(call) => Poll::Ready(Err(call.failure(Fault::Overloaded, Phase::Hold, false))),
             Turn::First(..) => Poll::Pending,
         }
     }

@@ -11,6 +11,7 @@ mod failing;
 mod floods;
 mod frames;
 mod outliers;
+mod overload;
 mod pod;
 mod protocols;
 mod uploads;
