@@ -10,10 +10,10 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::warm::head;
-use super::{TestPod, World, eventually, get, post, world_with};
+use super::{SOON, TestPod, World, eventually, get, post, world_with};
 use crate::args::Limits;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -140,8 +140,8 @@ async fn assert_once(caller: &str, behind: usize, says: &'static [u8], reply: &s
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains(reply) {
         let mut more = [0; 1024];
-        match stream.read(&mut more).await {
-            Ok(read @ 1..) => seen.extend(&more[..read]),
+        match timeout(SOON, stream.read(&mut more)).await {
+            Ok(Ok(read @ 1..)) => seen.extend(&more[..read]),
             end => panic!("{caller:?}: {end:?} after {:?}", String::from_utf8_lossy(&seen)),
         }
     }
