@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::link::{self, Beacon};
 use crate::metrics::{Levels, Metrics};
 use crate::path::{self, tunnel::Tunnels};
+use crate::pods::survey;
 use crate::probe::Prober;
 use crate::routes::Table;
 use crate::server::{Room, workers};
@@ -54,6 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let prober = Prober::new(Arc::clone(&beacon));
     let waker = Waker::new(clients.call.clone(), args.unschedulable, &metrics, &index, &beacon);
     let tunnels = Tunnels::new(cut.clone(), &limits, &metrics);
+    tokio::spawn(survey::run(Arc::clone(&index), Arc::clone(&metrics), cut.clone()));
     let path = path::build(&path::Parts {
         table,
         limits: Arc::clone(&limits),

@@ -92,6 +92,9 @@ pub struct Limits {
     /// Bytes of a request's body; more is answered 413. 0 = no limit.
     #[arg(long, env = "ROUSE_MAX_BODY_BYTES", default_value_t = 0)]
     pub max_body_bytes: u64,
+    /// Bytes of requests' bodies that are kept in this process while they are sent, so that they can be sent again. 0 = none.
+    #[arg(long, env = "ROUSE_MAX_REPLAY_BYTES", default_value_t = 16_777_216)]
+    pub max_replay_bytes: usize,
     /// Seconds from the first byte of a request's head to its last.
     #[arg(long, env = "ROUSE_HEAD_SECONDS", default_value = "5", value_parser = seconds)]
     pub head_timeout: Duration,

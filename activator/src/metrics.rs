@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::clock;
 use crate::hold::Places;
 use crate::index::Index;
+use crate::path::again::Cause;
 use crate::path::call::Answer;
 use crate::path::fault::Share;
 use crate::path::timing::{Step, Timeline};
@@ -35,6 +36,31 @@ pub enum WakeResult {
     Refused,
     /// No answer, or one that passes.
     Error,
+}
+
+/// Why a pod is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Ejection {
+    /// Requests failed at it one after the other.
+    Failures,
+    /// It gave no answers while others did.
+    Silence,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ejected {
+    reason: Ejection,
+}
+
+/// What became of a request that might be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum RetryOutcome {
+    /// It was.
+    Sent,
+    /// It had been sent often enough.
+    Limit,
+    /// Its function's budget was used up.
+    Budget,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -87,6 +113,12 @@ struct Woken {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Retry {
+    cause: &'static str,
+    outcome: RetryOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Full {
     share: &'static str,
 }
@@ -107,9 +139,10 @@ pub struct Metrics {
     wakes: Family<Woken, Counter>,
     overflows: Family<Full, Counter>,
     client_gone: Counter,
-    retries: Counter,
+    retries: Family<Retry, Counter>,
     unreachable: Counter,
     closed: Family<Closed, Counter>,
+    ejections: Family<Ejected, Counter>,
 }
 
 impl Metrics {
@@ -127,9 +160,10 @@ impl Metrics {
             wakes: Family::default(),
             overflows: Family::default(),
             client_gone: Counter::default(),
-            retries: Counter::default(),
+            retries: Family::default(),
             unreachable: Counter::default(),
             closed: Family::default(),
+            ejections: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("rouse_activator");
         registry.register(
@@ -161,7 +195,7 @@ impl Metrics {
         );
         registry.register(
             "retries",
-            "Requests that looked for another pod, having reached none",
+            "Requests that got no answer from a pod and might go out again, by cause, and whether they did",
             metrics.retries.clone(),
         );
         registry.register(
@@ -173,6 +207,11 @@ impl Metrics {
             "connections_closed",
             "Connections of callers closed for what the caller did, by cause",
             metrics.closed.clone(),
+        );
+        registry.register(
+            "ejections",
+            "Times a pod that was ready was left alone for a while, by reason",
+            metrics.ejections.clone(),
         );
         Arc::new(metrics)
     }
@@ -220,9 +259,14 @@ impl Metrics {
         self.overflows.get_or_create(&Full { share: share.as_str() }).inc();
     }
 
-    /// A request looks for another pod.
-    pub fn retried(&self) {
-        self.retries.inc();
+    /// A request got no answer from a pod, and might look for another.
+    pub fn retried(&self, cause: Cause, outcome: RetryOutcome) {
+        self.retries.get_or_create(&Retry { cause: cause.as_str(), outcome }).inc();
+    }
+
+    /// A pod is left alone.
+    pub fn ejected(&self, reason: Ejection) {
+        self.ejections.get_or_create(&Ejected { reason }).inc();
     }
 
     /// A caller flooded its connection.

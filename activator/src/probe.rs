@@ -55,6 +55,7 @@ impl Prober {
 
     async fn run(&self, pod: &Pod, function: &Arc<Function>) {
         loop {
+            sit_out(pod).await;
             if !pod.is_ready() && self.prove(pod, function).await {
                 function.release();
                 function.gate.changed.notify_one();
@@ -108,6 +109,16 @@ impl Prober {
             matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
         };
         (pool, passed)
+    }
+}
+
+/// Waits while the pod is left alone. Returns early if it gets another address, or is wanted all the same.
+async fn sit_out(pod: &Pod) {
+    while let Some(until) = pod.ejected_until().filter(|until| *until > Instant::now()) {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = pod.doubt.notified() => {}
+        }
     }
 }
 

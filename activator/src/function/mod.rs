@@ -1,15 +1,18 @@
 //! A Function as the activator sees it: what the request path reads of its spec, its pods, its queue and its totals.
 
+pub mod budget;
+mod ejection;
 pub mod spec;
 pub mod starts;
 pub mod totals;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
+pub use budget::Budget;
 pub use spec::{Spec, need};
 pub use starts::Starts;
 pub use totals::Totals;
@@ -74,6 +77,10 @@ pub struct Function {
     pub totals: Totals,
     /// When the last wake was sent and answered.
     pub wakes: WakeLog,
+    /// How many requests may be sent once more.
+    pub retries: Budget,
+    /// Held while it is decided whether a pod is left alone.
+    ejecting: Mutex<()>,
 }
 
 impl Function {
@@ -89,12 +96,14 @@ impl Function {
             gate: Gate::default(),
             totals: Totals::default(),
             wakes: WakeLog::default(),
+            retries: Budget::default(),
+            ejecting: Mutex::default(),
         })
     }
 
-    /// Whether a pod of the serving revision is proved ready, drained or not.
+    /// Whether a pod of the serving revision is proved ready, drained, left alone or neither.
     pub fn any_ready(&self) -> bool {
-        self.serving.load().iter().any(|pod| pod.is_ready())
+        self.serving.load().iter().any(|pod| pod.is_ready() || pod.is_ejected())
     }
 
     /// Whether every ready pod is drained, and there is one: only the leader's order keeps a held request waiting.

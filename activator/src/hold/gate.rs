@@ -128,12 +128,23 @@ impl Gate {
 }
 
 impl Function {
-    /// A pod at once, if one is ready and nobody waits.
-    pub fn pass(&self) -> Option<Grant> {
+    /// A pod that `fits` at once, if one is ready and nobody waits.
+    pub fn pass(&self, fits: impl Fn(&crate::pods::Pod) -> bool) -> Option<Grant> {
         if self.gate.held() > 0 {
             return None;
         }
-        crate::pods::fewest(&self.serving.load(), |_| true).map(Grant::at_once)
+        crate::pods::fewest(&self.serving.load(), fits).map(Grant::at_once)
+    }
+
+    /// Whether a pod that was chosen has so many requests to answer that a further one had better not wait there: more than
+    /// its part of what all replicas that the function may have would get by their goal, and of `queue.maxRequests` beyond.
+    /// Responses that have begun do not count, however long they go on.
+    pub fn is_swamped(&self, pod: &crate::pods::Pod) -> bool {
+        let spec = self.spec.load();
+        let pods = self.serving.load().len().max(1) as u64;
+        let most = u64::try_from(spec.scaling.most()).unwrap_or(0).max(pods);
+        let all = most.saturating_mul(spec.share().into()).saturating_add(spec.queue as u64);
+        pod.pulse.awaited() >= all.div_ceil(pods)
     }
 
     /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent; it is
@@ -147,6 +158,7 @@ impl Function {
             Entered::Full => return Entry::Refused(Fault::QueueFull(Share::Function)),
             Entered::Wait { order, wake } => (order, wake),
         };
+        self.pardon();
         self.totals.hold(clock::now());
         let ticket = Ticket { function: Arc::clone(self), order, outcome };
         let wake = wake.then(|| Watch { function: Arc::clone(self), over: false });

@@ -45,9 +45,9 @@ fn names(granted: &[(String, Option<super::Grant>)]) -> Vec<&str> {
 async fn without_a_queue_a_request_passes() {
     let function = function(|_| {});
     let pods = pods(&function, &["a"]);
-    assert!(function.pass().is_none());
+    assert!(function.pass(|_| true).is_none());
     pods[0].prove_ready(Instant::now());
-    let grant = function.pass().unwrap();
+    let grant = function.pass(|_| true).unwrap();
     assert!(grant.soft.is_none());
     assert!(matches!(function.enter(None), Entry::Pass(_)));
     assert_eq!(pods[0].slots.read().in_flight, 1);
@@ -158,7 +158,7 @@ async fn a_newcomer_goes_behind_the_queue() {
     function.release();
     let first = granted(&mut early);
     assert_eq!(names(&first), ["a", "-"]);
-    assert!(function.pass().is_none());
+    assert!(function.pass(|_| true).is_none());
     let mut late = [wait(&function)];
     drop(first);
     assert_eq!(names(&granted(&mut early[1..])), ["a"]);

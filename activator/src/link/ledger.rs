@@ -86,7 +86,8 @@ impl Ledger {
                 uid: pod.uid.to_string(),
                 function_uid: pod.function_uid.to_string(),
                 revision: pod.revision.to_string(),
-                ready: pod.is_ready(),
+                // One that is left alone is no start that failed, and nothing to wait for before a drain.
+                ready: pod.is_ready() || pod.is_ejected(),
                 drained: load.drained,
                 in_flight: u32::try_from(load.in_flight).unwrap_or(u32::MAX),
                 gone: false,

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::count::Counted;
+use super::replay::{Kept, LONGEST, Room};
 use super::trailers;
 use crate::pods::Taken;
 use crate::pool::Lease;
@@ -43,7 +45,7 @@ pub struct RequestBody {
     limit: Option<Arc<BodyLimit>>,
     seen: u64,
     /// The body is not asked for before this is done: the caller waits for the pod's `100 Continue`.
-    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     reading: Option<Reading>,
 }
 
@@ -69,19 +71,36 @@ impl BodyLimit {
 enum Source {
     Empty,
     Own(Incoming),
-    Shared(Arc<Mutex<Shared>>),
+    Shared(Arc<Mutex<Shared>>, Turn),
+}
+
+/// One reader of a shared body, from its beginning: the last one is the only one that gets anything.
+#[derive(Default)]
+struct Turn {
+    number: u32,
+    /// What an earlier reader had of it already.
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+    ended: bool,
 }
 
 #[derive(Default)]
 struct Shared {
     incoming: Option<Incoming>,
+    /// Bytes of the whole, where that is known.
+    length: Option<u64>,
     begun: bool,
+    ended: bool,
     broken_off: bool,
     reader: Option<Waker>,
+    /// Of the reader.
+    turn: u32,
+    /// What was read so far, if it is kept.
+    kept: Option<Kept>,
 }
 
-/// A hold on a body that is on its way: it can be had back as long as nothing of it has been read, and broken off after
-/// that.
+/// A hold on a body that is on its way: it can be had back as long as nothing of it has been read or all that was read is
+/// kept, and broken off after that.
 pub struct TakeBack {
     shared: Arc<Mutex<Shared>>,
     http2: bool,
@@ -95,13 +114,18 @@ impl RequestBody {
     }
 
     /// The caller's body, which comes over HTTP/2 or not.
-    pub fn new(incoming: Incoming, http2: bool, limit: Option<Arc<BodyLimit>>) -> Self {
+    pub fn new(incoming: Incoming, http2: bool) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Own(incoming) };
-        Self { source, http2, limit, seen: 0, gate: None, reading: None }
+        Self { source, http2, limit: None, seen: 0, gate: None, reading: None }
+    }
+
+    /// With a limit of its length.
+    pub fn limited(self, limit: Option<Arc<BodyLimit>>) -> Self {
+        Self { limit, ..self }
     }
 
     /// Does not ask for the body before `gate` is done.
-    pub fn after(&mut self, gate: impl Future<Output = ()> + Send + 'static) {
+    pub fn after(&mut self, gate: impl Future<Output = ()> + Send + Sync + 'static) {
         self.gate = Some(Box::pin(gate));
     }
 
@@ -110,30 +134,49 @@ impl RequestBody {
         self.reading = Some(reading);
     }
 
-    /// The caller's body, if nothing of it has been read.
-    pub fn into_incoming(self) -> Option<Incoming> {
-        match self.source {
-            Source::Empty => None,
-            Source::Own(incoming) => Some(incoming),
-            Source::Shared(shared) => {
-                let mut shared = lock(&shared);
-                if shared.begun { None } else { shared.incoming.take() }
-            }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Empty)
+    }
+
+    /// The same for another reader, with no gate, no limit and no time kept. `None` if some of it has been read and is not
+    /// kept.
+    pub fn again(mut self) -> Option<Self> {
+        match &self.source {
+            Source::Empty => Some(Self::empty()),
+            Source::Own(_) => (self.seen == 0).then_some(Self { limit: None, gate: None, reading: None, ..self }),
+            Source::Shared(..) => self.share().and_then(|shared| shared.take_back()).map(|body| body.limited(None)),
         }
     }
 
-    /// A way to have the body back after it was handed to a connection that turned the request away.
+    /// A way to have the body back after it was handed to a connection. `None` if there is none.
     pub fn share(&mut self) -> Option<TakeBack> {
         let shared = match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Empty => Arc::default(),
-            Source::Own(incoming) => Arc::new(Mutex::new(Shared { incoming: Some(incoming), ..Shared::default() })),
-            Source::Shared(shared) => shared,
+            Source::Empty => return None,
+            Source::Own(incoming) => {
+                let length = incoming.size_hint().exact();
+                let shared = Shared { incoming: Some(incoming), length, ..Shared::default() };
+                let shared = Arc::new(Mutex::new(shared));
+                self.source = Source::Shared(Arc::clone(&shared), Turn::default());
+                shared
+            }
+            Source::Shared(shared, turn) => {
+                self.source = Source::Shared(Arc::clone(&shared), turn);
+                shared
+            }
         };
-        let empty = lock(&shared).incoming.is_none();
-        if !empty {
-            self.source = Source::Shared(Arc::clone(&shared));
-        }
         Some(TakeBack { shared, http2: self.http2, limit: self.limit.clone() })
+    }
+
+    /// Keeps what is read, as far as it fits, and gives a way to have the body back even then. `None` if there is none.
+    pub fn keep(&mut self, room: &Arc<Room>) -> Option<TakeBack> {
+        let hold = self.share()?;
+        let mut shared = lock(&hold.shared);
+        if !shared.begun && shared.length.is_none_or(|length| length <= LONGEST as u64) {
+            shared.kept = Kept::begin(room, shared.length);
+        }
+        drop(shared);
+        Some(hold)
     }
 }
 
@@ -142,17 +185,30 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
 }
 
 impl TakeBack {
-    /// The body, if nothing of it has been read.
+    /// The body from its beginning, if nothing of it has been read or all of that is kept. Whoever read it gets no more.
     pub fn take_back(&self) -> Option<RequestBody> {
-        let shared = lock(&self.shared);
-        if shared.begun {
+        let mut shared = lock(&self.shared);
+        if shared.broken_off || (shared.begun && shared.kept.is_none()) {
             return None;
         }
-        let empty = shared.incoming.is_none();
+        let (data, trailers) = shared.kept.as_ref().map(Kept::copy).unwrap_or_default();
+        shared.turn += 1;
+        let turn = Turn { number: shared.turn, data, trailers, ended: false };
+        let reader = shared.reader.take();
+        drop(shared);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
         // It stays shared: a hold on it is one on whoever sends it next, too.
-        let source = if empty { Source::Empty } else { Source::Shared(Arc::clone(&self.shared)) };
+        let source = Source::Shared(Arc::clone(&self.shared), turn);
         let limit = self.limit.clone();
         Some(RequestBody { source, http2: self.http2, limit, seen: 0, gate: None, reading: None })
+    }
+
+    /// It will not be asked back any more.
+    pub fn let_go(&self) {
+        let kept = lock(&self.shared).kept.take();
+        drop(kept);
     }
 
     /// Ends the body with an error for whoever reads it, and lets go of the caller's end of it. Nobody notices where it had
@@ -189,6 +245,63 @@ fn poll_whole(
     Poll::Ready(frame.map(|frame| Ok(frame?)))
 }
 
+impl Shared {
+    /// For the reader whose turn it is.
+    fn poll(
+        &mut self,
+        turn: &mut Turn,
+        http2: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.broken_off || turn.number != self.turn {
+            return Poll::Ready(Some(Err(BodyError::BrokenOff)));
+        }
+        if !turn.data.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut turn.data)))));
+        }
+        if self.ended {
+            let trailers = turn.trailers.take();
+            turn.ended = trailers.is_none();
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let polled = poll_whole(incoming, http2, cx);
+        self.begun |= polled.is_ready();
+        self.reader = polled.is_pending().then(|| cx.waker().clone());
+        match ready!(polled) {
+            None => {
+                (self.ended, turn.ended) = (true, true);
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                let fits = self.kept.as_mut().is_some_and(|kept| match (frame.data_ref(), frame.trailers_ref()) {
+                    (Some(data), _) => kept.push(data),
+                    (None, Some(trailers)) => kept.end(trailers),
+                    (None, None) => true,
+                });
+                if !fits {
+                    self.kept = None;
+                }
+                // Nothing comes behind trailers.
+                self.ended |= frame.is_trailers();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.kept = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end(&self, turn: &Turn) -> bool {
+        if self.broken_off || turn.number != self.turn || !turn.data.is_empty() || turn.trailers.is_some() {
+            return false;
+        }
+        // A later reader must not know sooner than the first one did that nothing more comes.
+        turn.ended || (turn.number == 0 && self.incoming.as_ref().is_none_or(Body::is_end_stream))
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -202,17 +315,7 @@ impl Body for RequestBody {
         let polled = match &mut this.source {
             Source::Empty => return Poll::Ready(None),
             Source::Own(incoming) => poll_whole(incoming, this.http2, cx),
-            Source::Shared(shared) => {
-                let mut shared = lock(shared);
-                if shared.broken_off {
-                    return Poll::Ready(Some(Err(BodyError::BrokenOff)));
-                }
-                let Some(incoming) = &mut shared.incoming else { return Poll::Ready(None) };
-                let polled = poll_whole(incoming, this.http2, cx);
-                shared.begun |= polled.is_ready();
-                shared.reader = polled.is_pending().then(|| cx.waker().clone());
-                polled
-            }
+            Source::Shared(shared, turn) => lock(shared).poll(turn, this.http2, cx),
         };
         let Poll::Ready(polled) = polled else {
             let late = this.reading.as_mut().is_some_and(|reading| reading.waits(this.seen, cx));
@@ -240,10 +343,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Empty => true,
             Source::Own(incoming) => incoming.is_end_stream(),
-            Source::Shared(shared) => {
-                let shared = lock(shared);
-                !shared.broken_off && shared.incoming.as_ref().is_none_or(Body::is_end_stream)
-            }
+            Source::Shared(shared, turn) => lock(shared).is_end(turn),
         }
     }
 
@@ -251,7 +351,11 @@ impl Body for RequestBody {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Own(incoming) => incoming.size_hint(),
-            Source::Shared(shared) => lock(shared).incoming.as_ref().map_or_else(SizeHint::default, Body::size_hint),
+            // As it was for the first reader, whatever has come meanwhile: the pod must get the same bytes.
+            Source::Shared(shared, _) => match lock(shared).length {
+                Some(length) => SizeHint::with_exact(length.saturating_sub(self.seen)),
+                None => SizeHint::default(),
+            },
         }
     }
 }

@@ -26,7 +26,7 @@ async fn received(reset: Option<h2::Reason>) -> Result<Bytes, BodyError> {
     tokio::spawn(connection);
     let (_response, mut upload) = caller.send_request(Request::post("http://a.b/").body(()).unwrap(), false).unwrap();
     upload.send_data("half".into(), reset.is_none()).unwrap();
-    let mut body = RequestBody::new(taken.recv().await.unwrap(), true, None);
+    let mut body = RequestBody::new(taken.recv().await.unwrap(), true);
     let first = body.frame().await.unwrap()?.into_data().unwrap();
     if let Some(reason) = reset {
         upload.send_reset(reason);

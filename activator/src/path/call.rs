@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
-use super::body::ResponseBody;
+use super::again::Again;
+use super::body::{RequestBody, ResponseBody};
 use super::count::Counted;
 use super::fault::{Failure, Fault, Phase};
 use crate::function::Function;
@@ -51,8 +52,8 @@ pub struct Arrival {
 pub struct Call {
     /// Head, without what is between neighbours only.
     pub parts: Parts,
-    /// Body, unread; none if there is none.
-    pub body: Option<Incoming>,
+    /// Body, unread or kept as far as it was read; none if there is none.
+    pub body: Option<RequestBody>,
     /// The authority as the caller wrote it.
     pub host: HeaderValue,
     /// The protocol that the caller wants to go over to, and the way to the connection then.
@@ -67,6 +68,8 @@ pub struct Call {
     pub function: Arc<Function>,
     /// Counts it as present; set by the count layer.
     pub counted: Option<Counted>,
+    /// For a request that a pod may have had already: the deadline that it had there.
+    pub repeated: Option<Instant>,
 }
 
 impl Call {
@@ -82,9 +85,9 @@ impl Call {
         })
     }
 
-    /// `instant`, or the caller's own deadline if that comes first.
+    /// `instant`, or the caller's own deadline or that of an earlier sending if that comes first.
     pub fn capped(&self, instant: Instant) -> Instant {
-        self.caller_deadline.map_or(instant, |own| own.min(instant))
+        [self.caller_deadline, self.repeated].into_iter().flatten().fold(instant, Instant::min)
     }
 }
 
@@ -100,8 +103,8 @@ pub struct Sending {
 /// Why a request that had leave got no answer.
 #[derive(Debug)]
 pub enum Trouble {
-    /// No byte of it reached the pod: it may look for another one.
-    Unsent(Box<Call>),
+    /// It may look for another pod.
+    Again(Box<Again>),
     /// It ends here.
     Failed(Box<Failure>),
 }

@@ -107,6 +107,9 @@ pub enum Fault {
     /// The queue is full.
     #[error("the queue is full: the share of the {} is used up", .0.as_str())]
     QueueFull(Share),
+    /// Every replica has more requests to answer than it is to have.
+    #[error("every replica has as many requests to answer as may wait")]
+    Overloaded,
     /// The function cannot start. Carries the reason, one word, and what Kubernetes says.
     #[error("the function cannot start: {message}")]
     StartFailed {
@@ -166,6 +169,7 @@ impl Fault {
             Self::Paused
             | Self::ScaledToZeroByHand(_)
             | Self::QueueFull(_)
+            | Self::Overloaded
             | Self::StartFailed { .. }
             | Self::WakeRefused(_)
             | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -191,6 +195,7 @@ impl Fault {
             Self::Paused => "paused",
             Self::ScaledToZeroByHand(_) => "scaled-to-zero",
             Self::QueueFull(_) => "queue-full",
+            Self::Overloaded => "overloaded",
             Self::StartFailed { .. } => "start-failed",
             Self::WakeRefused(_) => "wake-refused",
             Self::ColdStartDeadline(_) => "cold-start-deadline",
@@ -219,6 +224,7 @@ impl Fault {
             Self::Paused => "The function is paused",
             Self::ScaledToZeroByHand(_) => "The function is scaled to zero by hand",
             Self::QueueFull(_) => "Too many requests wait",
+            Self::Overloaded => "The function is overloaded",
             Self::StartFailed { .. } => "The function cannot start",
             Self::WakeRefused(_) => "The function could not be woken",
             Self::ColdStartDeadline(_) => "The function did not start in time",
@@ -245,7 +251,7 @@ impl Fault {
     /// Seconds after which the caller may try again, where that makes sense.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::QueueFull(_) | Self::ShuttingDown => Some(Duration::from_secs(1)),
+            Self::QueueFull(_) | Self::Overloaded | Self::ShuttingDown => Some(Duration::from_secs(1)),
             Self::StartFailed { .. } | Self::WakeRefused(_) => Some(Duration::from_secs(5)),
             Self::Paused | Self::ScaledToZeroByHand(_) => Some(Duration::from_secs(30)),
             _ => None,
@@ -266,7 +272,7 @@ impl Fault {
             StatusCode::BAD_REQUEST => 13,
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::MISDIRECTED_REQUEST => 12,
             StatusCode::GATEWAY_TIMEOUT => 4,
-            StatusCode::SERVICE_UNAVAILABLE if matches!(self, Self::QueueFull(_)) => 8,
+            StatusCode::SERVICE_UNAVAILABLE if matches!(self, Self::QueueFull(_) | Self::Overloaded) => 8,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => 14,
             _ => 8,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crds::function::Protocol;
 use futures::future::BoxFuture;
 use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -16,18 +17,20 @@ use tokio::time::{Instant, timeout};
 use tower::Service;
 use tracing::debug;
 
+use super::again::{Again, Cause};
 use super::body::{BodyLimit, Held, RequestBody, ResponseBody};
 use super::call::{Answer, Call, Sending, Trouble};
 use super::count::Counted;
 use super::fault::{Fault, Phase};
 use super::headers::{self, Sender};
 use super::http2;
+use super::replay::Room;
 use super::tunnel::Tunnels;
 use crate::args::Limits;
 use crate::hold::Grant;
-use crate::metrics::Metrics;
+use crate::metrics::{Ejection, Metrics};
 use crate::pods::Pod;
-use crate::pool::{Exchange, Refused, SendError};
+use crate::pool::{Connection, Exchange, Refused, SendError};
 use crate::server::{Deadline, Pace, Reading, Slow, within};
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
@@ -46,6 +49,7 @@ struct Shared {
     tunnels: Tunnels,
     max_body: u64,
     pace: Pace,
+    room: Arc<Room>,
     metrics: Arc<Metrics>,
 }
 
@@ -56,6 +60,7 @@ impl Forward {
             tunnels: tunnels.clone(),
             max_body: limits.max_body_bytes,
             pace: Pace::new(limits),
+            room: Room::new(limits.max_replay_bytes),
             metrics: Arc::clone(metrics),
         };
         Self { shared: Arc::new(shared) }
@@ -80,46 +85,84 @@ impl Service<Sending> for Forward {
 impl Shared {
     async fn send(&self, mut call: Box<Call>, grant: Grant) -> Result<Answer, Trouble> {
         let pod = Arc::clone(grant.taken.pod());
-        let Some(pool) = pod.pool() else { return Err(Trouble::Unsent(call)) };
+        let Some(pool) = pod.pool() else { return Err(again(call, pod, Cause::Gone, Fault::Unreachable)) };
         let protocol = pool.target().protocol;
         let sent = Instant::now();
-        let (deadline, first_byte) = {
+        let (own, deadline, first_byte) = {
             let spec = call.function.spec.load();
             let deadline = call.capped(sent + spec.request);
-            (deadline, spec.first_byte.map_or(deadline, |most| deadline.min(sent + most)))
+            let own = sent + spec.first_byte.map_or(spec.request, |most| most.min(spec.request));
+            (own, deadline, deadline.min(own))
         };
+        if deadline <= sent {
+            return Err(late(&call, sent, deadline));
+        }
         let limit = BodyLimit::new(self.max_body);
-        let repeatable = call.body.is_none() && call.upgrade.is_none() && is_idempotent(&call.parts.method);
+        let (repeated, repeatable) = (call.repeated.is_some(), is_repeatable(&call));
+        let spare = repeatable.then(|| copy(&call.parts));
         let shares = call.body.is_some() && protocol == Protocol::H2C;
         // A stream of messages may be silent either way for as long as its deadline allows.
         let timed = call.body.is_some() && !headers::is_grpc(&call.parts.headers);
         let mut request = outgoing(&mut call, protocol, limit.clone());
+        let kept = if repeatable { request.body_mut().keep(&self.room) } else { None };
         let upload = if shares { request.body_mut().share() } else { None };
         let slow = if timed { self.time(request.body_mut()) } else { None };
 
-        let outcome = match within(first_byte, pool.send(request, repeatable)).await {
+        let awaited = pod.pulse.sent();
+        let outcome = match within(first_byte, pool.send(request, repeatable && !repeated)).await {
             Some(outcome) => outcome,
             None => {
-                let mut failure = call.failure(Fault::RequestDeadline, Phase::Forward, false);
-                failure.limit = Some(first_byte.saturating_duration_since(sent));
-                return Err(Trouble::Failed(failure));
+                // What its caller did not want to wait for says nothing of the pod.
+                if first_byte == own {
+                    self.blame(&pod, &call);
+                }
+                return Err(late(&call, sent, first_byte));
             }
         };
+        if outcome.is_ok() {
+            awaited.answered();
+            if let Some(kept) = &kept {
+                kept.let_go();
+            }
+        } else {
+            drop(awaited);
+        }
         let Exchange { response, lease } = match outcome {
             Ok(exchange) => exchange,
             Err(SendError::Unsent { request, cause }) => {
                 self.doubt(&pod, &call, &cause);
-                restore(&mut call, *request);
-                return Err(Trouble::Unsent(call));
+                let Some(()) = restore(&mut call, spare, *request) else {
+                    let fault = Fault::Broken("it turned the request away in the middle");
+                    return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
+                };
+                let cause = if matches!(cause, Refused::Closed) { Cause::Gone } else { Cause::Unsent };
+                return Err(again(call, pod, cause, Fault::Unreachable));
             }
-            Err(SendError::Broken(error)) => {
+            Err(SendError::Broken { error, on }) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
                     None if slow.is_some_and(|slow| slow.is_so()) => Fault::BodyTooSlow,
                     None => Fault::Broken(describe(&error)),
                 };
                 debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
-                return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
+                let broken = matches!(fault, Fault::Broken(_)) && !is_caller(&error);
+                let lost = broken && is_lost(&error);
+                if broken && (on == Connection::New || (on == Connection::Old && !lost)) {
+                    self.blame(&pod, &call);
+                }
+                let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
+                let (Some(parts), Some(body), true) = (spare, body, lost) else {
+                    return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
+                };
+                call.parts = parts;
+                call.body = (!body.is_empty()).then_some(body);
+                call.repeated = Some(deadline);
+                let cause = match on {
+                    Connection::New => Cause::Lost,
+                    Connection::Old => Cause::Stale,
+                    Connection::Closed => Cause::Gone,
+                };
+                return Err(again(call, pod, cause, fault));
             }
         };
         if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
@@ -144,12 +187,23 @@ impl Shared {
     /// A pod that a request could not reach takes no further one before the probe has passed again. One that has left its
     /// address, which the index knows already, may be ready at another.
     fn doubt(&self, pod: &Pod, call: &Call, cause: &Refused) {
-        if matches!(cause, Refused::Closed) {
+        if matches!(cause, Refused::Closed | Refused::TurnedAway(_)) {
             return;
         }
-        pod.cast_doubt();
+        if !self.blame(pod, call) {
+            pod.cast_doubt();
+        }
         self.metrics.unreachable();
         debug!(function = %call.function.key, pod = %pod.name, %cause, "A pod could not be reached.");
+    }
+
+    /// A request failed at the pod. One too many in a row, and the pod is left alone, if others are there.
+    fn blame(&self, pod: &Pod, call: &Call) -> bool {
+        let ejected = pod.pulse.failed() && call.function.eject(pod, "requests fail", Instant::now());
+        if ejected {
+            self.metrics.ejected(Ejection::Failures);
+        }
+        ejected
     }
 
     /// The pod goes over to another protocol: both connections become one tunnel.
@@ -194,8 +248,7 @@ fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) 
         }
         Protocol::H2C => headers::for_http2(&mut parts, &call.host),
     }
-    let http2 = call.peer.http2;
-    let body = call.body.take().map_or(RequestBody::empty(), |body| RequestBody::new(body, http2, limit));
+    let body = call.body.take().map_or(RequestBody::empty(), |body| body.limited(limit));
     let mut request = Request::from_parts(parts, body);
     match protocol {
         Protocol::HTTP1 if expects => await_continue(&mut request),
@@ -221,15 +274,37 @@ fn await_continue(request: &mut Request<RequestBody>) {
     });
 }
 
-/// Puts a request that was not sent back together.
-fn restore(call: &mut Call, request: Request<RequestBody>) {
+/// Puts a request that was not sent back together. `None` if some of its body is gone.
+fn restore(call: &mut Call, spare: Option<Parts>, request: Request<RequestBody>) -> Option<()> {
     let (mut parts, body) = request.into_parts();
     if call.upgrade.is_some() {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    call.parts = parts;
-    call.body = body.into_incoming();
+    call.parts = spare.unwrap_or(parts);
+    let body = body.again()?;
+    call.body = (!body.is_empty()).then_some(body);
+    Some(())
+}
+
+/// The head as it is before it is made ready for a pod: the same bytes go to the next one.
+fn copy(parts: &Parts) -> Parts {
+    let (mut copy, ()) = Request::new(()).into_parts();
+    copy.method = parts.method.clone();
+    copy.uri = parts.uri.clone();
+    copy.version = parts.version;
+    copy.headers = parts.headers.clone();
+    copy
+}
+
+fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {
+    Trouble::Again(Box::new(Again { call, pod, cause, fault }))
+}
+
+fn late(call: &Call, sent: Instant, deadline: Instant) -> Trouble {
+    let mut failure = call.failure(Fault::RequestDeadline, Phase::Forward, false);
+    failure.limit = Some(deadline.saturating_duration_since(sent));
+    Trouble::Failed(failure)
 }
 
 /// The response as the caller gets it.
@@ -241,9 +316,24 @@ fn incoming(response: Response<Incoming>, held: Held) -> Response<ResponseBody> 
     Response::from_parts(parts, ResponseBody::pod(body, held))
 }
 
-/// RFC 9110, section 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+/// Whether it does no harm if a pod has had it and another gets it too: it is idempotent (RFC 9110, section 9.2.2), and the
+/// caller has heard nothing of it, as it does with a `100 Continue` or a change of the protocol.
+fn is_repeatable(call: &Call) -> bool {
+    let method = &call.parts.method;
+    let idempotent = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    idempotent && call.upgrade.is_none() && (call.body.is_none() || !call.parts.headers.contains_key(EXPECT))
+}
+
+/// Whether the connection or the stream went before there was an answer, and it was not an answer that made it go.
+fn is_lost(error: &hyper::Error) -> bool {
+    let h2 = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    let ours = h2.is_some_and(|error| error.is_library());
+    !(error.is_parse() || is_refused(error) || ours)
+}
+
+/// Whether it was the request's body that ended early.
+fn is_caller(error: &hyper::Error) -> bool {
+    error.is_user() || error.is_body_write_aborted()
 }
 
 /// The pool has refused the response (see `wire::Outlet`).
@@ -257,7 +347,7 @@ fn describe(error: &hyper::Error) -> &'static str {
         "it closed the connection before the response"
     } else if error.is_parse() || is_refused(error) {
         NOT_HTTP
-    } else if error.is_user() || error.is_body_write_aborted() {
+    } else if is_caller(error) {
         "the request's body ended early"
     } else {
         "the connection to it was lost"

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::{Layer, Service};
 
+use super::again::Tries;
 use super::call::{Answer, Call, Sending, Trouble};
 use super::fault::{Failure, Fault, Phase};
 use super::headers;
@@ -20,8 +21,6 @@ use crate::wake::Waker;
 
 /// A released request whose response has not begun by then no longer holds up the queue.
 const SOFT: Duration = Duration::from_secs(1);
-/// Pods that one request may find unreachable before it is given up.
-const ATTEMPTS: u32 = 10;
 
 /// Makes [`Hold`].
 #[derive(Clone)]
@@ -51,8 +50,8 @@ impl<S> Layer<S> for HoldLayer {
     }
 }
 
-/// Passes a request on at once while a pod is ready and nobody waits; else holds it. One that comes back unsent goes
-/// through again, in its old place.
+/// Passes a request on at once while a pod is ready and nobody waits; else holds it. One that comes back goes through again,
+/// in its old place, and to another pod if there is one.
 #[derive(Clone)]
 pub struct Hold<S> {
     inner: S,
@@ -67,16 +66,25 @@ struct Wait {
     cold: bool,
     /// Every ready pod was drained: it depends on the leader whether this becomes a cold start.
     drained: bool,
-    attempts: u32,
+    tries: Tries,
 }
 
 impl Shared {
     /// Leave to send, at once or after a wait.
     async fn admit(&self, call: &mut Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
         let function = &Arc::clone(&call.function);
-        if wait.order.is_none()
-            && let Some(grant) = function.pass()
+        if wait.tries.has_been_somewhere()
+            && let Some(grant) = function.pass(|pod| wait.tries.is_new(pod))
         {
+            return Ok(grant);
+        }
+        if wait.order.is_none()
+            && let Some(grant) = function.pass(|_| true)
+        {
+            // One that was let in once is not turned away later.
+            if !wait.tries.has_been_somewhere() && function.is_swamped(grant.taken.pod()) {
+                return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
+            }
             return Ok(grant);
         }
         if let Some(fault) = function.refusal() {
@@ -173,14 +181,13 @@ where
                     failure.cold = wait.cold;
                     return Err(failure);
                 }
-                Err(Trouble::Unsent(back)) => {
-                    wait.attempts += 1;
-                    self.shared.metrics.retried();
-                    if wait.attempts >= ATTEMPTS {
-                        return Err(back.failure(Fault::Unreachable, Phase::Forward, wait.cold));
+                Err(Trouble::Again(again)) => match wait.tries.again(*again, &self.shared.metrics) {
+                    Ok(back) => call = back,
+                    Err(mut failure) => {
+                        failure.cold = wait.cold;
+                        return Err(failure);
                     }
-                    call = back;
-                }
+                },
             }
         }
     }
@@ -227,7 +234,8 @@ where
 
     fn call(&mut self, call: Box<Call>) -> Self::Future {
         let hold = self.clone();
-        match call.function.pass() {
+        match call.function.pass(|_| true) {
+            Some(grant) if call.function.is_swamped(grant.taken.pod()) => Holding(Turn::Refused(call)),
             Some(grant) => Holding(Turn::First(self.inner.call(Sending { call, grant }), hold)),
             None => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
         }
@@ -240,6 +248,8 @@ pub struct Holding<S: Service<Sending>>(Turn<S>);
 enum Turn<S: Service<Sending>> {
     /// It passed.
     First(S::Future, Hold<S>),
+    /// Every pod has enough to do.
+    Refused(Box<Call>),
     /// It waits, or has to go through again.
     Further(BoxFuture<'static, Result<Answer, Box<Failure>>>),
 }
@@ -252,20 +262,24 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Turn::First(answer, hold) = &mut self.0 {
-            let call = match ready!(Pin::new(answer).poll(cx)) {
+            let again = match ready!(Pin::new(answer).poll(cx)) {
                 Ok(mut answer) => {
                     answer.response.headers_mut().insert(headers::COLD_START, headers::flag(false));
                     return Poll::Ready(Ok(answer));
                 }
                 Err(Trouble::Failed(failure)) => return Poll::Ready(Err(failure)),
-                Err(Trouble::Unsent(call)) => call,
+                Err(Trouble::Again(again)) => again,
             };
-            hold.shared.metrics.retried();
-            let wait = Wait { attempts: 1, ..Wait::default() };
+            let mut wait = Wait::default();
+            let call = match wait.tries.again(*again, &hold.shared.metrics) {
+                Ok(call) => call,
+                Err(failure) => return Poll::Ready(Err(failure)),
+            };
             self.0 = Turn::Further(Box::pin(hold.clone().run(call, wait)));
         }
         match &mut self.0 {
             Turn::Further(answer) => answer.as_mut().poll(cx),
+            Turn::Refused(call) => Poll::Ready(Err(call.failure(Fault::Overloaded, Phase::Hold, false))),
             Turn::First(..) => Poll::Pending,
         }
     }

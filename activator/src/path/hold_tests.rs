@@ -8,6 +8,7 @@ use tower::service_fn;
 use super::*;
 use crate::args::Limits;
 use crate::function::{Function, Key, Spec};
+use crate::path::again::{Again, Cause};
 use crate::path::body::ResponseBody;
 use crate::path::timing::Step;
 use crate::pods::Pod;
@@ -26,6 +27,7 @@ async fn call(function: &Arc<Function>) -> Call {
         caller_deadline: None,
         function: Arc::clone(function),
         counted: None,
+        repeated: None,
     }
 }
 
@@ -49,7 +51,8 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
             };
             pod.cast_doubt();
             came.send(other).await.unwrap();
-            Err(Trouble::Unsent(call))
+            let (cause, fault) = (Cause::Unsent, Fault::Unreachable);
+            Err(Trouble::Again(Box::new(Again { call, pod, cause, fault })))
         })
     });
     let (waker, _api) = Waker::test(&metrics);

@@ -1,5 +1,6 @@
 //! The path of a request, outermost layer first. One file a layer; what more than one of them needs lies beside them.
 
+pub mod again;
 pub mod body;
 pub mod call;
 pub mod count;
@@ -10,6 +11,7 @@ pub mod hold;
 pub mod http2;
 pub mod observe;
 pub mod problem;
+pub mod replay;
 pub mod rescue;
 pub mod route;
 pub mod target;

@@ -8,6 +8,7 @@ use http::{HeaderValue, Request};
 use http_body::Body as _;
 use tower::{Layer, Service};
 
+use super::body::RequestBody;
 use super::call::{Answer, Arrival, Call, caller_deadline};
 use super::fault::{Failure, Fault};
 use super::headers::{self, Sender};
@@ -63,7 +64,7 @@ impl<S> Route<S> {
         headers::set_forwarded(&mut parts.headers, &peer.by, &host);
         Ok(Box::new(Call {
             parts,
-            body: (!body.is_end_stream()).then_some(body),
+            body: (!body.is_end_stream()).then(|| RequestBody::new(body, peer.http2)),
             host,
             upgrade,
             peer,
@@ -71,6 +72,7 @@ impl<S> Route<S> {
             caller_deadline: caller_deadline(arrived, timeout),
             function,
             counted: None,
+            repeated: None,
         }))
     }
 }

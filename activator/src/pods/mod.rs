@@ -2,8 +2,11 @@
 //! opened for.
 
 mod choose;
+pub mod outlier;
 mod pod;
+mod pulse;
 pub mod slot;
+pub mod survey;
 
 pub use choose::{Taken, fewest};
 pub use pod::{Pod, Seen, Target};

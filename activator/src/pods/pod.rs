@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::outlier::Record;
+use super::pulse::Pulse;
 use super::slot::Slots;
 use crate::pool::Pool;
 
@@ -48,6 +50,8 @@ pub struct Pod {
     pub slots: Slots,
     /// Released held requests whose response has not begun: see [`crate::hold`].
     pub soft: AtomicU32,
+    /// What becomes of its requests.
+    pub pulse: Pulse,
     /// Asks the probe to look again.
     pub doubt: Notify,
     /// Cancelled when the pod is being deleted or has ended.
@@ -55,6 +59,10 @@ pub struct Pod {
     ready: AtomicBool,
     /// Whether the probe has ever passed, wherever.
     proved: AtomicBool,
+    /// It is left alone; not ready as long as that lasts.
+    ejected: AtomicBool,
+    /// How often and until when. Locked within the lock of `seen` or alone.
+    record: Mutex<Record>,
     pool: ArcSwapOption<Pool>,
     /// Locked by whoever changes `ready` for the better or `pool` at all: a pod is never ready at an address that it has
     /// lost. Read without the lock.
@@ -71,10 +79,13 @@ impl Pod {
             revision: revision.into(),
             slots: Slots::new(drained),
             soft: AtomicU32::new(0),
+            pulse: Pulse::default(),
             doubt: Notify::new(),
             leaving: CancellationToken::new(),
             ready: AtomicBool::new(false),
             proved: AtomicBool::new(false),
+            ejected: AtomicBool::new(false),
+            record: Mutex::default(),
             pool: ArcSwapOption::empty(),
             seen: Mutex::default(),
         })
@@ -95,8 +106,48 @@ impl Pod {
         }
         seen.ready = Some(now);
         self.proved.store(true, Ordering::Release);
-        self.ready.store(true, Ordering::Release);
+        self.admit();
         true
+    }
+
+    /// Under the lock of `seen`. One that was left alone has one failure to show that it had better be again.
+    fn admit(&self) {
+        if self.ejected.swap(false, Ordering::AcqRel) {
+            self.pulse.on_trial();
+        }
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Leaves the pod alone: not ready until the returned moment, and then not before the probe has passed. `None`, and
+    /// without effect, if it is not ready.
+    pub fn eject(&self, now: Instant) -> Option<Instant> {
+        let _seen = self.lock();
+        if !self.ready.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        *record = record.again(now);
+        self.ejected.store(true, Ordering::Release);
+        self.doubt.notify_one();
+        record.until()
+    }
+
+    /// Ends that early: the probe asks now.
+    pub fn pardon(&self) {
+        if self.ejected.swap(false, Ordering::AcqRel) {
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Whether it is left alone.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Ordering::Acquire)
+    }
+
+    /// Until when it is left alone, if it is.
+    pub fn ejected_until(&self) -> Option<Instant> {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.until().filter(|_| self.is_ejected())
     }
 
     /// A request could not connect: not ready until the probe passes again.
@@ -141,6 +192,7 @@ impl Pod {
     /// Under the lock of `seen`. Nobody who finds the pod ready finds a pool that is not open yet.
     fn move_to(&self, target: Option<Target>) {
         self.ready.store(false, Ordering::Release);
+        self.ejected.store(false, Ordering::Release);
         if let Some(old) = self.pool.swap(target.map(|target| Arc::new(Pool::new(target)))) {
             old.close();
         }
@@ -181,6 +233,6 @@ impl Pod {
     /// The probe passed, wherever: for tests that need no address.
     pub fn prove_ready(&self, now: Instant) {
         self.note(|seen| seen.ready = Some(now));
-        self.ready.store(true, Ordering::Release);
+        self.admit();
     }
 }

@@ -30,6 +30,9 @@ pub enum Refused {
     /// The protocol's handshake failed, or the connection closed before the request.
     #[error("{0}")]
     Protocol(#[from] hyper::Error),
+    /// The pod said that it had not looked at the request.
+    #[error("the pod turned the request away: {0}")]
+    TurnedAway(hyper::Error),
     /// The HTTP/2 connection another request was opening did not come about.
     #[error("{0}")]
     Shared(std::sync::Arc<Refused>),

@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::idle::{Idle, Lease};
-use super::{Connector, Exchange, FRESH, Lost, Refused};
+use super::{Connection, Connector, Exchange, FRESH, Refused, SendError};
 use crate::path::body::RequestBody;
 use crate::wire::{Expects, Outlet};
 
-/// Longest age of an unused connection for a request that may be repeated. The sweep closes older ones anyway.
+/// Longest age of an unused connection for a request whose loss can be made good. The sweep closes older ones anyway.
 const OLDEST: Duration = Duration::from_secs(60);
 /// hyper's read buffer of a connection to a pod grows to this, in bytes.
 const BUFFER: usize = 128 * 1024;
@@ -94,22 +94,17 @@ pub(super) async fn send(
     connections: &Arc<Connections>,
     connector: &Connector,
     mut request: Request<RequestBody>,
-    repeatable: bool,
-) -> Result<Exchange, Lost> {
-    while let Some(line) = connections.take(if repeatable { OLDEST } else { FRESH }) {
-        match attempt(connections, line, request, repeatable).await {
-            Err(Lost::Unsent(back, _)) => request = *back,
-            // The pod closed the connection as the request was sent. It does no harm twice: a new connection.
-            Err(Lost::Broken(_, Some(copy))) => {
-                request = *copy;
-                break;
-            }
+    old: bool,
+) -> Result<Exchange, SendError> {
+    while let Some(line) = connections.take(if old { OLDEST } else { FRESH }) {
+        match attempt(connections, line, request, Connection::Old).await {
+            Err(SendError::Unsent { request: back, .. }) => request = *back,
             done => return done,
         }
     }
     match connector.connect(handshake).await {
-        Ok(line) => attempt(connections, line, request, repeatable).await,
-        Err(cause) => Err(Lost::Unsent(Box::new(request), cause)),
+        Ok(line) => attempt(connections, line, request, Connection::New).await,
+        Err(cause) => Err(SendError::Unsent { request: Box::new(request), cause }),
     }
 }
 
@@ -118,16 +113,18 @@ async fn attempt(
     connections: &Arc<Connections>,
     mut line: Line,
     request: Request<RequestBody>,
-    repeatable: bool,
-) -> Result<Exchange, Lost> {
-    let copy = repeatable.then(|| Box::new(copy(&request)));
+    on: Connection,
+) -> Result<Exchange, SendError> {
     line.expects.response();
     let response: Response<Incoming> = match line.requests.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
             return Err(match error.take_message() {
-                Some(request) => Lost::Unsent(Box::new(request), Refused::Protocol(error.into_error())),
-                None => Lost::Broken(error.into_error(), copy),
+                Some(request) => {
+                    let cause = Refused::Protocol(error.into_error());
+                    SendError::Unsent { request: Box::new(request), cause }
+                }
+                None => SendError::Broken { error: error.into_error(), on },
             });
         }
     };
@@ -142,16 +139,6 @@ async fn handshake(stream: TcpStream) -> hyper::Result<Line> {
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
     tokio::spawn(connection.with_upgrades());
     Ok(Line { requests, expects })
-}
-
-/// The same request once more; only for one without a body.
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use super::http1::HEAD;
-use super::{Connector, Exchange, Lost, Refused};
+use super::{Connection, Connector, Exchange, Refused, SendError};
 use crate::path::body::RequestBody;
 
 /// A pod that vanished without a word is noticed after this and [`PING_TIMEOUT`].
@@ -23,8 +23,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams together.
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// A request that the pod turns away unread goes out again this often.
-const TURNED_AWAY: u32 = 3;
+/// A request that finds a connection closed tries another one this often.
+const FOUND_CLOSED: u32 = 3;
 
 type Sender = SendRequest<RequestBody>;
 type Opening = Shared<BoxFuture<'static, Result<Sender, Arc<Refused>>>>;
@@ -69,57 +69,70 @@ impl Connections {
     }
 
     /// See [`super::Pool::send`]. A stream that the pod refuses, or that is above its GOAWAY, was not looked at (RFC 9113,
-    /// sections 6.8 and 8.7): it goes out again, if none of its body has been read.
+    /// sections 6.8 and 8.7): it comes back unsent, if none of its body has been read or all of that was kept.
     pub(super) async fn send(
         &self,
         connector: &Connector,
         mut request: Request<RequestBody>,
-        repeatable: bool,
-    ) -> Result<Exchange, Lost> {
-        let mut turned_away = 0;
+    ) -> Result<Exchange, SendError> {
+        let mut found_closed = 0;
         loop {
-            let opened = self.current(connector).await.map_err(Refused::Shared);
+            let opening = self.current(connector);
+            let on = if opening.peek().is_some() { Connection::Old } else { Connection::New };
+            let opened = opening.await.map_err(Refused::Shared);
             let mut sender = match opened.and_then(|sender| connector.check().map(|()| sender)) {
                 Ok(sender) => sender,
-                Err(cause) => return Err(Lost::Unsent(Box::new(request), cause)),
+                Err(cause) => return Err(SendError::Unsent { request: Box::new(request), cause }),
             };
-            let spare = request.body_mut().share().map(|body| (request_head(&request), body));
+            let head = request_head(&request);
+            let body = request.body_mut().share();
             let mut error = match sender.try_send_request(request).await {
                 Ok(response) => return Ok(Exchange { response, lease: None }),
                 Err(error) => error,
             };
             let back = error.take_message();
             let error = error.into_error();
-            request = match back {
-                Some(back) => back,
-                None => {
-                    let unread = is_unread(&error);
-                    let spare = spare.filter(|_| unread || repeatable);
-                    match spare.and_then(|(head, body)| body.take_back().map(|body| head.map(|()| body))) {
-                        Some(spare) if unread => spare,
-                        copy => return Err(Lost::Broken(error, copy.map(Box::new))),
+            let Some(back) = back else {
+                let spare = is_unread(&error).then(|| body.map_or(Some(RequestBody::empty()), |body| body.take_back()));
+                return Err(match spare.flatten() {
+                    Some(body) => {
+                        let request = Box::new(head.map(|()| body));
+                        SendError::Unsent { request, cause: Refused::TurnedAway(error) }
                     }
-                }
+                    None => SendError::Broken { on: if is_reset(&error) { Connection::New } else { on }, error },
+                });
             };
-            turned_away += 1;
-            if turned_away == TURNED_AWAY {
-                return Err(Lost::Unsent(Box::new(request), Refused::Protocol(error)));
+            found_closed += 1;
+            if found_closed == FOUND_CLOSED {
+                return Err(SendError::Unsent { request: Box::new(back), cause: Refused::Protocol(error) });
             }
+            request = back;
         }
     }
 }
 
 fn is_unread(error: &hyper::Error) -> bool {
+    // `NO_ERROR` on a GOAWAY closes streams above its last id, which hyper reports with that reason.
+    cause(error).is_some_and(|h2| {
+        h2.reason() == Some(h2::Reason::REFUSED_STREAM)
+            || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
+    })
+}
+
+/// The stream, and not the connection.
+fn is_reset(error: &hyper::Error) -> bool {
+    cause(error).is_some_and(h2::Error::is_reset)
+}
+
+fn cause(error: &hyper::Error) -> Option<&h2::Error> {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        if let Some(h2) = inner.downcast_ref::<h2::Error>() {
-            // `NO_ERROR` on a GOAWAY closes streams above its last id, which hyper reports with that reason.
-            return h2.reason() == Some(h2::Reason::REFUSED_STREAM)
-                || (h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR));
+        if let Some(h2) = inner.downcast_ref() {
+            return Some(h2);
         }
         cause = inner.source();
     }
-    false
+    None
 }
 
 fn request_head(request: &Request<RequestBody>) -> Request<()> {

@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Why a request got no response.
 #[derive(Debug, Error)]
 pub enum SendError {
-    /// No byte of it reached the pod, or the pool was closed and the request may be repeated: it can go elsewhere.
+    /// No byte of it reached the pod's application: it can go elsewhere.
     #[error("the pod could not be reached: {cause}")]
     Unsent {
         /// The request, as it was.
@@ -38,17 +38,26 @@ pub enum SendError {
         /// Why.
         cause: Refused,
     },
-    /// It may have been received, and is not sent again.
-    #[error("the exchange broke: {0}")]
-    Broken(#[source] hyper::Error),
+    /// It may have been received.
+    #[error("the exchange broke: {error}")]
+    Broken {
+        /// How.
+        #[source]
+        error: hyper::Error,
+        /// Whether there is reason to blame the pod.
+        on: Connection,
+    },
 }
 
-/// Why an attempt got no response, whatever has become of the pool.
-enum Lost {
-    /// No byte of it went out.
-    Unsent(Box<Request<RequestBody>>, Refused),
-    /// It may have been received. With a copy of a request that may be repeated.
-    Broken(hyper::Error, Option<Box<Request<RequestBody>>>),
+/// The connection that broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// One that was opened for this request, or one of which only the request's own stream broke.
+    New,
+    /// One that was there. It may have been closed, rightly, as the request was sent.
+    Old,
+    /// One of a pool that is closed by now: the pod has gone.
+    Closed,
 }
 
 /// A response, with the connection it comes on.
@@ -90,24 +99,22 @@ impl Pool {
 
     /// Sends a request and waits for the response's head, without a limit of its own. Connects before the body is polled.
     ///
-    /// `repeatable`: losing it is harmless, as it is idempotent and has no body. Such a request may use an older
-    /// connection, and is sent once more on a new one if the old one breaks; if the pool was closed meanwhile, it comes
-    /// back as unsent instead.
+    /// `old`: it may go out on a connection that was unused for a while, as losing it there can be made good.
     ///
     /// # Errors
     /// [`SendError::Unsent`] with the request, the cause [`Refused::Closed`] if the pool is closed by now, or
     /// [`SendError::Broken`].
-    pub async fn send(&self, request: Request<RequestBody>, repeatable: bool) -> Result<Exchange, SendError> {
+    pub async fn send(&self, request: Request<RequestBody>, old: bool) -> Result<Exchange, SendError> {
         // There are as many as workers, and one at least.
         let share = &self.shares[workers::index() % self.shares.len()];
         let sent = match self.target.protocol {
-            Protocol::HTTP1 => http1::send(&share.http1, &self.connector, request, repeatable).await,
-            Protocol::H2C => share.http2.send(&self.connector, request, repeatable).await,
+            Protocol::HTTP1 => http1::send(&share.http1, &self.connector, request, old).await,
+            Protocol::H2C => share.http2.send(&self.connector, request).await,
         };
         sent.map_err(|lost| match (lost, self.connector.check()) {
-            (Lost::Unsent(request, _) | Lost::Broken(_, Some(request)), Err(cause))
-            | (Lost::Unsent(request, cause), _) => SendError::Unsent { request, cause },
-            (Lost::Broken(error, _), _) => SendError::Broken(error),
+            (SendError::Unsent { request, .. }, Err(cause)) => SendError::Unsent { request, cause },
+            (SendError::Broken { error, .. }, Err(_)) => SendError::Broken { error, on: Connection::Closed },
+            (lost, Ok(())) => lost,
         })
     }
 

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::{Exchange, Pool, Refused, SendError};
+use super::{Connection, Exchange, Pool, Refused, SendError};
 use crate::path::body::RequestBody;
 use crate::pods::Target;
 use crate::world::{TestPod, eventually, listener, narrow_listener};
@@ -162,7 +162,7 @@ async fn answer_one(listener: &TcpListener) -> TcpStream {
 }
 
 /// A pod that has the request on an old or a new connection and goes without an answer, and its pool is closed by then.
-async fn broken_http1(method: &Method, repeatable: bool, old: bool) -> Result<Exchange, SendError> {
+async fn broken_http1(old: bool) -> Result<Exchange, SendError> {
     let listener = listener().await;
     let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
     let mut before = None;
@@ -174,7 +174,7 @@ async fn broken_http1(method: &Method, repeatable: bool, old: bool) -> Result<Ex
         lease.unwrap().finish();
         before = Some(stream);
     }
-    let sending = pool.send(request(Protocol::HTTP1, method), repeatable);
+    let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
     let going = async {
         let mut stream = match before {
             Some(stream) => stream,
@@ -188,7 +188,7 @@ async fn broken_http1(method: &Method, repeatable: bool, old: bool) -> Result<Ex
 }
 
 /// The same over HTTP/2.
-async fn broken_h2c(method: &Method, repeatable: bool) -> Result<Exchange, SendError> {
+async fn broken_h2c() -> Result<Exchange, SendError> {
     let listener = listener().await;
     let pool = pool(Protocol::H2C, listener.local_addr().unwrap());
     let (ended, end) = oneshot::channel::<()>();
@@ -203,7 +203,7 @@ async fn broken_h2c(method: &Method, repeatable: bool) -> Result<Exchange, SendE
         }
     };
     let sending = async {
-        let sent = pool.send(request(Protocol::H2C, method), repeatable).await;
+        let sent = pool.send(request(Protocol::H2C, &Method::GET), true).await;
         drop(ended);
         sent
     };
@@ -211,15 +211,13 @@ async fn broken_h2c(method: &Method, repeatable: bool) -> Result<Exchange, SendE
 }
 
 #[tokio::test]
-async fn what_a_pod_took_with_it_goes_elsewhere_only_if_it_may_be_repeated() {
+async fn what_a_pod_took_with_it_is_told_from_what_it_broke() {
     for old in [false, true] {
-        assert_closed(broken_http1(&Method::GET, true, old).await, &Method::GET);
-        let post = broken_http1(&Method::POST, false, old).await;
-        assert!(matches!(post, Err(SendError::Broken(_))), "{post:?}");
+        let sent = broken_http1(old).await;
+        assert!(matches!(sent, Err(SendError::Broken { on: Connection::Closed, .. })), "{sent:?}");
     }
-    assert_closed(broken_h2c(&Method::GET, true).await, &Method::GET);
-    let post = broken_h2c(&Method::POST, false).await;
-    assert!(matches!(post, Err(SendError::Broken(_))), "{post:?}");
+    let sent = broken_h2c().await;
+    assert!(matches!(sent, Err(SendError::Broken { on: Connection::Closed, .. })), "{sent:?}");
 }
 
 #[tokio::test]
@@ -232,7 +230,7 @@ async fn a_pod_that_is_there_and_breaks_the_exchange_is_not_asked_by_another_con
         head(&mut stream).await;
     };
     let ((), sent) = tokio::join!(breaking, sending);
-    assert!(matches!(sent, Err(SendError::Broken(_))), "{sent:?}");
+    assert!(matches!(sent, Err(SendError::Broken { on: Connection::New, .. })), "{sent:?}");
 }
 
 #[tokio::test]

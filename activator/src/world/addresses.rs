@@ -68,7 +68,7 @@ async fn a_request_on_its_way_to_an_address_that_is_lost_goes_to_the_next() {
     let reply = reply.await.unwrap();
     assert_eq!((reply.status, reply.body.as_str()), (200, "body"));
     assert!(world.says("rouse_activator_unreachable_pods_total 0"), "nobody was found out of reach");
-    assert!(world.says("rouse_activator_retries_total 1"));
+    assert!(world.says("rouse_activator_retries_total{cause=\"gone\",outcome=\"Sent\"} 1"));
     // Who has the address now gets nothing of it.
     let next = TestPod::on("next", listener, "http1");
     eventually(|| next.connections.load(Ordering::SeqCst) == 1).await;

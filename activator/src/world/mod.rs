@@ -2,6 +2,7 @@
 //! script and fails on whatever is not in it.
 
 mod addresses;
+mod again;
 mod bodies;
 mod cold;
 mod conformance;
@@ -11,6 +12,8 @@ mod failing;
 mod floods;
 mod frames;
 mod messages;
+mod outliers;
+mod overload;
 mod pod;
 mod protocols;
 mod uploads;
@@ -80,6 +83,7 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     let index = Arc::new(Index::new(Arc::clone(&table), Arc::clone(&beacon)));
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let limits = Arc::new(limits);
+    tokio::spawn(crate::pods::survey::run(Arc::clone(&index), Arc::clone(&metrics), cut.clone()));
     let parts = path::Parts {
         table,
         limits: Arc::clone(&limits),

@@ -21,7 +21,7 @@ pub(super) async fn warm(pod: &TestPod) -> World {
 }
 
 /// Reads one request's head; false at the connection's end.
-async fn head(stream: &mut TcpStream) -> bool {
+pub(super) async fn head(stream: &mut TcpStream) -> bool {
     let mut seen = Vec::new();
     while !seen.windows(4).any(|w| w == b"\r\n\r\n") {
         let mut byte = [0];

@@ -90,11 +90,7 @@ async fn step_up(stage: &Stage, observed: &Observed, name: &str, enough: usize) 
     let shapes = || vec![Shape::get(REQUEST_MS)];
     let before = stage.load("before", name, Pace::AtOnce(BEFORE), shapes()).start(&stage.journal).await?;
     let few = i32::try_from(replicas(BEFORE))?;
-    until("the first replicas serve", PATIENCE, async || {
-        let ready = stage.scene.pods(name).await?.iter().filter(|pod| crate::rouse::ready(pod)).count();
-        Ok((ready >= replicas(BEFORE)).then_some(()))
-    })
-    .await?;
+    stage.serving(name, replicas(BEFORE)).await?;
     tokio::time::sleep(Duration::from_secs(stage.much(10, 3))).await;
     let (least, most) = observed.between(name, stage.clock.now() - 1.0, stage.clock.now());
     ensure!(least >= few && most <= few + 1, "before the step there are {least} to {most} replicas, not {few}");

@@ -7,6 +7,7 @@ pub mod floods;
 mod leader;
 mod loss;
 mod observed;
+mod overload;
 pub mod plot;
 pub mod report;
 mod stage;
@@ -51,6 +52,8 @@ pub enum Scenario {
     Wake,
     /// The leader killed and frozen, an activator killed and frozen.
     Leader,
+    /// Five times what the replicas can answer.
+    Overload,
     /// A thousand idle functions.
     Thousand,
     /// Attackers on the activator, one kind after the other.
@@ -68,6 +71,7 @@ impl Scenario {
             Self::Loss => "loss",
             Self::Wake => "wake",
             Self::Leader => "leader",
+            Self::Overload => "overload",
             Self::Thousand => "thousand",
             Self::Floods => "floods",
         }
@@ -95,6 +99,9 @@ impl Scenario {
             Self::Leader => {
                 "leader killed 30 times and frozen 10 times: replaced within 20 s, no ex-leader lowers what its successor has written, no request fails; a lost activator blocks no scale-down for long"
             }
+            Self::Overload => {
+                "5 × what a function at maxReplicas can answer, for 60 s: ≥ 90 % of that is answered, 99 % of the refusals come within 50 ms, the activator's memory is flat, and 5 s later all is well"
+            }
             Self::Thousand => {
                 "1,000 idle functions: Ready within 60 s, 64 MiB + 50 KiB each, a restarted operator is calm within 10 s and writes nothing, any of them wakes as fast as one alone"
             }
@@ -107,7 +114,7 @@ impl Scenario {
     /// About how many minutes it takes, cleaning up included.
     pub fn minutes(self) -> u32 {
         match self {
-            Self::Steady | Self::SteadyRps => 3,
+            Self::Steady | Self::SteadyRps | Self::Overload => 3,
             Self::Burst => 9,
             Self::Awake => 5,
             Self::Loss => 12,
@@ -127,6 +134,7 @@ impl Scenario {
             Self::Loss => loss::run(stage, report).await,
             Self::Wake => wake::run(stage, report).await,
             Self::Leader => leader::run(stage, report).await,
+            Self::Overload => overload::run(stage, report).await,
             Self::Thousand => thousand::run(stage, report).await,
             Self::Floods => floods::run(stage, report).await,
         }

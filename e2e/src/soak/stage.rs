@@ -11,7 +11,7 @@ use crate::{
     audit::{self, Scaling},
     load::{Clock, Journal, Load, Pace, Protocol, Shape},
     rouse::Rouse,
-    scene::{APP, PATIENCE, Scene, holds},
+    scene::{APP, PATIENCE, Scene, holds, until},
     steps::{Step, Steps, seconds},
 };
 
@@ -59,6 +59,15 @@ impl Stage {
             anyhow::bail!("the installed Function has no {field}");
         }
         self.scene.function_when(name, "Ready", |function| holds(function, ConditionType::Ready)).await
+    }
+
+    /// Waits until so many of a function's replicas are ready.
+    pub(super) async fn serving(&self, function: &str, replicas: usize) -> Result<()> {
+        until("the replicas serve", PATIENCE, async || {
+            let ready = self.scene.pods(function).await?.iter().filter(|pod| crate::rouse::ready(pod)).count();
+            Ok((ready >= replicas).then_some(()))
+        })
+        .await
     }
 
     /// The Deployment that serves a function.

@@ -11,6 +11,7 @@
 //! | `/bytes?n=N` | N bytes |
 //! | `/broken?n=N` | announces N bytes and breaks off after half |
 //! | `/sleep?ms=N` | after N milliseconds |
+//! | `/work?ms=N` | after N milliseconds of work, of four requests at a time |
 //! | `/status/NNN` | that status |
 //! | `/sse?n=N&ms=M` | N server-sent events (10), M milliseconds apart (100) |
 //! | `/ws` | a WebSocket that echoes |
@@ -29,10 +30,14 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::reply::{self, Reply};
 use crate::{grpc, websocket};
+
+/// What a server of a few worker processes can do at a time.
+static WORKERS: Semaphore = Semaphore::const_new(4);
 
 /// Answers one request.
 pub(crate) async fn answer(request: Request<Incoming>) -> Reply {
@@ -70,6 +75,11 @@ async fn by_path(request: Request<Incoming>) -> Reply {
         "/bytes" => reply::zeros(number(&request, "n", 1024)),
         "/broken" => reply::broken(number(&request, "n", 1024)),
         "/sleep" => nap(number(&request, "ms", 1000)).await,
+        "/work" => {
+            // Never closed.
+            let _worker = WORKERS.acquire().await;
+            nap(number(&request, "ms", 1000)).await
+        }
         "/sse" => reply::events(number(&request, "n", 10), Duration::from_millis(number(&request, "ms", 100))),
         "/ws" => websocket::accept(request),
         "/crash" => std::process::exit(1),

@@ -1,0 +1,132 @@
+//! Pods that can be reached and are of no use: frozen, resetting, answering garbage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::{sleep, timeout};
+
+use super::warm::head;
+use super::{TestPod, World, eventually, get, post, send, world_with};
+use crate::args::Limits;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A pod that does so with each request as long as the switch is on, and answers otherwise.
+async fn faulty(uid: &str, says: Option<&'static [u8]>) -> (TestPod, Arc<AtomicBool>) {
+    let switch = Arc::new(AtomicBool::new(true));
+    let on = Arc::clone(&switch);
+    let pod = TestPod::raw(uid, move |mut stream, _| {
+        let on = Arc::clone(&on);
+        async move {
+            while head(&mut stream).await {
+                if on.load(Ordering::SeqCst) {
+                    match says {
+                        Some(says) => drop(stream.write_all(says).await),
+                        None => std::future::pending().await,
+                    }
+                    return;
+                }
+                if stream.write_all(OK).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (pod, switch)
+}
+
+async fn ready(pods: &[&TestPod]) -> World {
+    let mut world = world_with(json!({}), Limits::default()).await;
+    world.deployment("r1", i32::try_from(pods.len()).unwrap());
+    for pod in pods {
+        world.appear(pod, "r1");
+    }
+    eventually(|| world.index.pods().len() == pods.len() && world.index.pods().iter().all(|pod| pod.is_ready())).await;
+    world
+}
+
+fn is_ready(world: &World, pod: &TestPod) -> bool {
+    world.index.pods().iter().any(|own| *own.uid == *pod.uid && own.is_ready())
+}
+
+#[tokio::test]
+async fn a_pod_that_breaks_exchanges_is_left_alone_and_comes_back() {
+    for says in [b"".as_slice(), b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\n nonsense\r\n\r\n"] {
+        let (a, switch) = faulty("a", Some(says)).await;
+        let b = TestPod::start("b").await;
+        let world = ready(&[&a, &b]).await;
+        let mut failed = 0;
+        for _ in 0..50 {
+            failed += u32::from(world.send(post("/", "x")).await.unwrap().status == 502);
+        }
+        // Being quick to fail it is the least busy one.
+        assert_eq!(failed, 5, "{:?}", String::from_utf8_lossy(says));
+        assert!(!is_ready(&world, &a) && is_ready(&world, &b));
+        assert!(world.says("rouse_activator_ejections_total{reason=\"Failures\"} 1"));
+        switch.store(false, Ordering::SeqCst);
+        eventually(|| is_ready(&world, &a)).await;
+        assert_eq!(world.send(post("/", "x")).await.unwrap().body, "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_pod_is_left_alone_and_the_others_serve() {
+    let (a, switch) = faulty("a", None).await;
+    let b = TestPod::start("b").await;
+    let world = ready(&[&a, &b]).await;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let address = world.address;
+        callers.spawn(async move {
+            // Who is caught by the frozen pod waits there.
+            while let Ok(reply) = timeout(Duration::from_secs(60), send(address, get("/"))).await {
+                assert_eq!(reply.status, 200);
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+    eventually(|| !is_ready(&world, &a)).await;
+    assert!(is_ready(&world, &b));
+    assert!(world.says("rouse_activator_ejections_total{reason=\"Silence\"} 1"));
+    for _ in 0..50 {
+        let reply = timeout(Duration::from_secs(10), world.get("/")).await.expect("it met the frozen one");
+        assert_eq!(reply.unwrap().body, "b");
+    }
+    callers.shutdown().await;
+    // It thaws. Its time is up some seconds later.
+    switch.store(false, Ordering::SeqCst);
+    eventually(|| is_ready(&world, &a)).await;
+}
+
+#[tokio::test]
+async fn the_last_one_is_never_left_alone() {
+    let (a, switch) = faulty("a", Some(b"garbage\r\n\r\n")).await;
+    let world = ready(&[&a]).await;
+    for _ in 0..20 {
+        assert_eq!(world.get("/").await.unwrap().status, 502);
+        assert!(is_ready(&world, &a));
+    }
+    switch.store(false, Ordering::SeqCst);
+    assert_eq!(world.get("/").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn one_that_was_left_alone_serves_when_the_others_go() {
+    let (a, switch) = faulty("a", Some(b"")).await;
+    let mut b = TestPod::start("b").await;
+    let world = ready(&[&a, &b]).await;
+    for _ in 0..8 {
+        assert!(matches!(world.send(post("/", "x")).await.unwrap().status, 200 | 502));
+    }
+    assert!(!is_ready(&world, &a));
+    switch.store(false, Ordering::SeqCst);
+    b.stop().await;
+    let began = tokio::time::Instant::now();
+    let reply = world.get("/").await.unwrap();
+    assert_eq!((reply.status, reply.body.as_str()), (200, "ok"));
+    assert!(began.elapsed() < Duration::from_secs(3), "not before its time was up: {:?}", began.elapsed());
+}
