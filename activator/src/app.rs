@@ -1,5 +1,6 @@
 //! The process: its parts, how they hang together, and in which order they stop.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
     });
     // Before the first pod is seen: each worker has connections of its own to it.
-    let workers = args.workers.unwrap_or_else(workers::per_core);
+    let workers = NonZeroUsize::new(args.workers).unwrap_or_else(workers::per_core);
     let room = Room::new(&limits, &metrics);
     let serving = workers::start(args.port, workers, &path, &room, &stop, &cut)
         .context("requests cannot be served on their port")?;

@@ -16,9 +16,9 @@ pub struct Args {
     /// Port for health and metrics.
     #[arg(long, env = "ROUSE_ADMIN_PORT", default_value_t = crds::names::ADMIN_PORT)]
     pub admin_port: u16,
-    /// Threads that serve requests. Without it, one for each core, up to 8.
-    #[arg(long, env = "ROUSE_WORKERS")]
-    pub workers: Option<NonZeroUsize>,
+    /// Threads that serve requests; 0 = one for each core, up to 8.
+    #[arg(long, env = "ROUSE_WORKERS", default_value_t = 0)]
+    pub workers: usize,
     /// Domain under which functions are reached from outside: NAME.NAMESPACE.DOMAIN.
     #[arg(long, env = "ROUSE_DOMAIN", default_value = "localhost")]
     pub domain: String,
