@@ -72,7 +72,7 @@ pub struct Limits {
     #[arg(long, env = "ROUSE_MAX_CONTROL_FRAMES", default_value_t = 1000)]
     pub max_control_frames: u32,
     /// HTTP/2 streams a second that one connection may reset; twice as many may come at once. 0 = no limit.
-    #[arg(long, env = "ROUSE_MAX_RESETS", default_value_t = 100)]
+    #[arg(long, env = "ROUSE_MAX_RESETS", default_value_t = 50)]
     pub max_resets: u32,
     /// Requests held at once in this process.
     #[arg(long, env = "ROUSE_MAX_HELD", default_value = "25000")]

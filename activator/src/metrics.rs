@@ -274,6 +274,11 @@ impl Metrics {
         self.closed.get_or_create(&Closed { cause: flood.as_str() }).inc();
     }
 
+    /// A caller broke so many rules of HTTP/2 that the library closed its connection.
+    pub fn abuse(&self) {
+        self.closed.get_or_create(&Closed { cause: "abuse" }).inc();
+    }
+
     /// An address has all the connections it may have.
     pub fn crowded(&self) {
         self.closed.get_or_create(&Closed { cause: "peer-share" }).inc();

@@ -1,6 +1,7 @@
 //! One connection of a caller: HTTP/1.1 or HTTP/2 with prior knowledge, told apart by its first bytes.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -16,13 +17,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
 use super::deadline::{self, Late, watched};
 use super::io::{self as peer_io, Peer, Scan};
+use super::peers::Admitted;
 use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
@@ -44,7 +46,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for HTTP/1, where the kernel asks.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Streams of a connection that may break a rule of HTTP/2 before the connection is closed for it.
-const BROKEN_STREAMS: usize = 256;
+const BROKEN_STREAMS: usize = 128;
 /// Between two looks at a preface that comes in pieces.
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
 /// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
@@ -77,6 +79,7 @@ pub(super) async fn serve<P>(
     path: P,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    admitted: Admitted,
     stop: CancellationToken,
 ) where
     P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
@@ -89,6 +92,12 @@ pub(super) async fn serve<P>(
         debug!(peer = %address, "A connection was closed before its first request.");
         return;
     };
+    if is_http2
+        && let Some(until) = admitted.waits(Instant::now())
+        && stop.run_until_cancelled(sleep_until(until)).await.is_none()
+    {
+        return;
+    }
     let scan = if is_http2 {
         Scan::Frames(Frames::new(limits.max_control_frames, limits.max_resets, Instant::now()))
     } else {
@@ -160,10 +169,17 @@ pub(super) async fn serve<P>(
     match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {
+            if is_abuse(&error) {
+                admitted.flooded(Instant::now());
+                metrics.abuse();
+            }
             if let Some(flood) = peer.calmed() {
+                admitted.flooded(Instant::now());
                 metrics.flood(flood);
                 debug!(peer = %address, flood = flood.as_str(), "A connection was closed: its caller floods it.");
                 peer.farewell().await;
+                // From its end on, however long that took.
+                admitted.flooded(Instant::now());
                 return;
             }
             // The path's only errors are bodies that broke off.
@@ -177,6 +193,12 @@ pub(super) async fn serve<P>(
             peer.farewell().await;
         }
     }
+}
+
+/// Whether the HTTP/2 library has told the caller to calm down.
+fn is_abuse(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Waits for the first bytes; whether they are those of HTTP/2.
@@ -225,9 +247,9 @@ fn http2(limits: &Limits, run: Streams) -> http2::Builder<Streams> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
-        // The budget of resets is the rule, whether the streams were seen or not; hyper's own 20 of these break off a
+        // The budget of resets is the rule, whether the streams were seen or not; the library's own 20 of these break off a
         // caller that gives up a page's worth of requests while this process is busy.
-        .max_pending_accept_reset_streams(bytes(streams))
+        .max_pending_accept_reset_streams(bytes(streams).saturating_mul(2))
         // For the life of a connection: streams that a caller gets reset by breaking a rule (CVE-2025-8671).
         .max_local_error_reset_streams(BROKEN_STREAMS)
         .max_header_list_size(limits.max_head_bytes)

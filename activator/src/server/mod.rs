@@ -90,11 +90,11 @@ where
                 continue;
             };
             let (limits, metrics) = (Arc::clone(&room.limits), Arc::clone(&room.metrics));
-            let serving = connection::serve(stream, address, path.clone(), limits, metrics, stop.clone());
+            let serving = connection::serve(stream, address, path.clone(), limits, metrics, admitted, stop.clone());
             let cut = cut.clone();
             tasks.spawn(async move {
                 Quiet::new(cut.cancelled()).until(serving).await;
-                drop((permit, admitted));
+                drop(permit);
             });
         }
     };

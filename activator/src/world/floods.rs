@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::frames::{Raw, field, fields, frame, request};
 use super::{TestPod, World, eventually, world, world_with};
@@ -85,7 +85,7 @@ async fn requests_that_are_given_up_at_once_end_the_connection() {
         }
     }
     assert_eq!(raw.goaway().await, CALM);
-    eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="resets"} 1"#)).await;
+    eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="resets"} 2"#)).await;
 
     // Nor does it help to have the streams reset from here: their windows get too large.
     let mut raw = Raw::open(world.address).await;
@@ -96,6 +96,23 @@ async fn requests_that_are_given_up_at_once_end_the_connection() {
     flood(&mut raw, 400, provoke).await;
     assert_eq!(raw.goaway().await, CALM);
     assert_eq!(world.get("/").await.unwrap().body, "a");
+}
+
+#[tokio::test]
+async fn who_floods_a_connection_waits_with_the_next() {
+    let (world, _pod) = ready().await;
+    let mut raw = Raw::open(world.address).await;
+    let half = request(1, 1, "hello.shop", "/");
+    // The first is noticed here, the second by the HTTP/2 library.
+    for (begin, noise) in [(Vec::new(), frame(6, 0, 0, &[0; 8])), (half, frame(9, 0, 1, &[]))] {
+        raw.send(&[begin, noise.repeat(5000)].concat()).await;
+        assert_eq!(raw.goaway().await, CALM);
+        let began = Instant::now();
+        raw = Raw::open(world.address).await;
+        eventually(|| !raw.seen().is_empty()).await;
+        assert!(began.elapsed() > Duration::from_millis(500), "it was served at once");
+    }
+    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="abuse"} 1"#));
 }
 
 #[tokio::test]

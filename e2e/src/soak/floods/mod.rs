@@ -22,6 +22,7 @@ use crate::bench::idle;
 use crate::bench::proxy::Processes;
 use crate::install;
 use crate::load::{Pace, Shape};
+use crate::scene::{PATIENCE, until};
 pub use attack::Attacker;
 use attack::{Attack, Outcome};
 use fence::{Bound, Fence};
@@ -72,7 +73,9 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     let processes = Processes::of_pod(&uid)?;
     let _bound = Bound::on(idle::pid_of(&uid, "activator")?, ACTIVATOR)?;
     for function in ["victim", "target"] {
-        ensure!(stage.scene.get(function, "/").await?.status == 200, "{function} does not answer");
+        // On a node that has just come up the way to the activator may take a moment longer than the activator.
+        let answers = async || Ok(stage.scene.get(function, "/").await.ok().filter(|answer| answer.status == 200));
+        until(&format!("an answer of {function}"), PATIENCE, answers).await?;
     }
     let load = stage.load("victims", "victim", Pace::PerSecond(VICTIMS), vec![Shape::get(0), Shape::post(0)]);
     let victims = load.start(&stage.journal).await?;
