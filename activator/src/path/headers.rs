@@ -372,6 +372,14 @@ pub fn for_http1(parts: &mut Parts, host: &HeaderValue) {
     }
 }
 
+/// Says how the body of a request to an HTTP/1.1 pod ends, where its length does not. Left to itself hyper sends a GET or
+/// HEAD of unknown length without its body.
+pub fn frame(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
 /// Turns the head into one for an HTTP/2 pod: `:authority` and no `Host`.
 pub fn for_http2(parts: &mut Parts, host: &HeaderValue) {
     parts.version = Version::HTTP_2;

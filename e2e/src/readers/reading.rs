@@ -52,11 +52,12 @@ impl Reading {
         self
     }
 
-    /// The same without its fields, and with its target as a path: what any two readers of the caller's own bytes must
+    /// The same without its fields, with its target as a path and its host as hosts are compared: what any two readers of the caller's own bytes must
     /// agree on.
     #[must_use]
     pub fn gist(mut self) -> Self {
         self.fields.clear();
+        self.host = self.host.trim().to_ascii_lowercase();
         let Some((scheme, rest)) = self.target.split_once("://") else { return self };
         if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
             let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);

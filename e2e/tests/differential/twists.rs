@@ -9,6 +9,9 @@ use super::draft::{Body, Chunk, Draft, Field, LINE_END, METHOD, TARGET, VERSION}
 /// Something done to a request, by name.
 pub(crate) type Twist = (&'static str, fn(&mut Draft, &mut StdRng));
 
+/// A request to go over to another protocol, which not all answer and go on.
+pub(crate) const PROTOCOL: &str = "a protocol to change to";
+
 fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
     from.choose(rng).copied().unwrap_or_default()
 }
@@ -212,7 +215,7 @@ pub(crate) const ODD: &[Twist] = &[
         .unwrap_or_default();
         put(d, rng, &[name], &[value]);
     }),
-    ("a protocol to change to", |d, rng| {
+    (PROTOCOL, |d, rng| {
         put(d, rng, &["Connection"], &["Upgrade"]);
         put(d, rng, &["Upgrade"], &["websocket", "h2c", "HTTP/2.0", "TLS/1.0"]);
     }),

@@ -7,6 +7,7 @@ use e2e::readers::{Reader, Readers, Reading};
 
 use super::generate::{Case, LAST, last};
 use super::passage::Passage;
+use super::twists::PROTOCOL;
 
 /// A server that has all it needs answers within this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,31 +63,48 @@ pub(crate) async fn of_what_was_forwarded(passage: &Passage, reader: Reader, rea
         .filter_map(|(own, others)| own.differs_from(others))
         .map(|difference| format!("{reader} reads {difference}"))
         .collect();
+    let rest = others.get(own.len()..).unwrap_or_default();
     let mut refused = None;
-    match others.get(own.len()) {
-        None if own.len() > others.len() => {
-            faults.push(format!("{reader} reads {} requests, not {}", own.len(), others.len()))
+    if own.len() > others.len() {
+        faults.push(format!("{reader} reads {} requests, not {}", own.len(), others.len()));
+    } else if let Some(next) = rest.first() {
+        if rest.iter().any(|request| may_refuse(reader, request)) && answers.refused.is_some() {
+            refused = answers.refused;
+        } else if answers.waits || !may_end_behind(reader, &expected[..own.len()]) {
+            faults.push(format!("{reader} does not read {} {}: {answers:?}", next.method, next.target));
         }
-        None => {}
-        Some(next) if may_refuse(reader, next) && answers.refused.is_some() => refused = answers.refused,
-        Some(next) => faults.push(
-            format!(
-                "{reader} does not read the request {}: {:?}, waits: {}",
-                own.len() + 1,
-                answers.refused,
-                answers.waits
-            )
-            .replace("request", &format!("request {} {}", next.method, next.target)),
-        ),
     }
     Ok(Seen { faults, refused })
 }
 
-/// What a server does not serve at all, whatever its framing: methods that it does not know, and paths that lead out of the
-/// root.
+/// What a server does not serve at all, however it ends. It may say so before it has answered what came before.
 fn may_refuse(reader: Reader, request: &Reading) -> bool {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&request.method.as_str());
-    !known || (reader == Reader::Nginx && request.target == "*")
+    match reader {
+        Reader::Node => !known,
+        Reader::Nginx => request.target == "*" || leads_out(&request.target),
+        Reader::Haproxy | Reader::Gunicorn | Reader::Go => false,
+    }
+}
+
+/// Whether a path has more steps up than down.
+fn leads_out(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default().replace("%2e", ".");
+    let mut depth = 0;
+    path.split('/').skip(1).any(|segment| {
+        depth += match segment {
+            ".." => -1,
+            "" | "." => 0,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
+
+/// Node reads nothing behind a request to change the protocol, which it answers.
+fn may_end_behind(reader: Reader, read: &[Reading]) -> bool {
+    let asks = |request: &Reading| request.fields.iter().any(|(name, _)| name == "upgrade");
+    reader == Reader::Node && read.last().is_some_and(asks)
 }
 
 /// The caller's own bytes, where all of them were passed on: nobody who reads them may see other requests in them.
@@ -96,7 +114,9 @@ pub(crate) async fn of_what_was_sent(
     reader: Reader,
     readers: &Readers,
 ) -> Result<Vec<String>> {
-    if !passage.whole() {
+    // Node does not go on behind a request to change the protocol, whatever it makes of it.
+    let asks = reader == Reader::Node && case.twists.contains(&PROTOCOL);
+    if !passage.whole() || asks {
         return Ok(Vec::new());
     }
     let answers = readers.read(reader, &case.bytes, passage.readings.len(), PATIENCE).await?;
@@ -110,8 +130,10 @@ pub(crate) async fn of_what_was_sent(
         .filter_map(|(own, others)| own.differs_from(others))
         .map(|difference| format!("{reader} reads the caller's {difference}"))
         .collect();
-    if own.len() > others.len() || (own.len() < others.len() && answers.refused.is_none()) {
-        faults.push(format!("{reader} reads {} of the caller's requests, not {}", own.len(), others.len()));
+    // To read no further is no harm: whether a connection is kept is everybody's own choice.
+    if own.len() > others.len() || answers.waits {
+        let waits = if answers.waits { ", and waits for more" } else { "" };
+        faults.push(format!("{reader} reads {} of the caller's requests, not {}{waits}", own.len(), others.len()));
     }
     Ok(faults)
 }

@@ -384,6 +384,22 @@ async fn each_row_is_answered_as_it_should_be() {
 }
 
 #[tokio::test]
+async fn a_body_arrives_whatever_the_method() {
+    let world = world().await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    for method in ["GET", "POST", "DELETE", "OPTIONS", "QUERY"] {
+        for (framing, body) in
+            [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
+        {
+            let request = post(framing, body).replacen("POST", method, 1);
+            let answer = answer(&world, request.as_bytes()).await;
+            assert!(answer.ends_with("\r\n\r\n5"), "{method} with {framing}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_comes_in_its_turn() {
     let world = world().await;
     let pod = TestPod::start("a").await;
