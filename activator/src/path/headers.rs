@@ -302,11 +302,17 @@ pub fn set_forwarded(headers: &mut HeaderMap, by: &By, host: &HeaderValue) {
     };
 }
 
+/// The value of a field that came once. Of two nobody can say which is meant.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 /// The caller's request id if it is usable as one, else a new one; the request carries it from then on. What is returned
 /// has memory of its own: it is kept for as long as the request is here, and see [`detach`].
 pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     let usable = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.to_str().is_ok();
-    if let Some(id) = headers.get(REQUEST_ID).filter(usable).and_then(copy) {
+    if let Some(id) = only(headers, &REQUEST_ID).filter(usable).and_then(copy) {
         return id;
     }
     let id = HeaderValue::from_bytes(&hex::<32>(rand::random())).unwrap_or(HeaderValue::from_static("none"));
@@ -327,7 +333,7 @@ pub fn ensure_trace(headers: &mut HeaderMap) {
             && span.is_some_and(|s| hex(s, 16) && set(s))
             && flags.is_some_and(|f| f.get(..2).is_some_and(|f| hex(f, 2)))
     };
-    if headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
+    if only(headers, &TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
         return;
     }
     let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));

@@ -142,7 +142,8 @@ impl Readers {
         ];
         let children: Result<Vec<Child>> = commands.into_iter().map(|(program, args)| spawn(program, &args)).collect();
         let readers = Self { _children: children?, folder };
-        for reader in Reader::ALL {
+        // Go's first: the proxies answer with what it says.
+        for reader in Reader::ALL.into_iter().rev() {
             let hello = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
             let said = timeout(PATIENCE, readers.until_listening(reader, hello)).await;
             let said = said.with_context(|| format!("{reader} does not listen"))??;

@@ -13,7 +13,7 @@ use activator::metrics::Metrics;
 use activator::path::{self, tunnel::Tunnels};
 use activator::probe::Prober;
 use activator::routes::Table;
-use activator::server;
+use activator::server::{self, Room};
 use activator::wake::Waker;
 use anyhow::{Context, Result};
 use crds::route::Domains;
@@ -68,12 +68,18 @@ impl Activator {
             places: Places::new(&limits),
             waker: Waker::new(client, SOON, &metrics, &index, &beacon),
             beacon: Arc::clone(&beacon),
-            tunnels: Tunnels::new(cut.clone()),
-            metrics,
+            tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
+            metrics: Arc::clone(&metrics),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let serving = tokio::spawn(server::serve(listener, path::build(&parts), limits, stop.clone(), cut.clone()));
+        let serving = tokio::spawn(server::serve(
+            listener,
+            path::build(&parts),
+            Room::new(&limits, &metrics),
+            stop.clone(),
+            cut.clone(),
+        ));
         fill(&index, &Prober::new(beacon), pod)?;
         let ends = Instant::now() + SOON;
         while !index.pods().iter().all(|pod| pod.is_ready()) {
