@@ -88,11 +88,14 @@ pub(super) fn head<'a>(lines: &[&'a [u8]]) -> Head<'a> {
     head
 }
 
-/// The content of chunks, and what is behind them; `None` if they do not end.
+/// The content of chunks, and what is behind them.
+type Unchunked<'a> = (Vec<u8>, &'a [u8]);
+
+/// Goes through chunks; `None` if they do not end.
 ///
 /// # Errors
 /// How they are broken.
-pub(super) fn chunks(mut rest: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, &'static str> {
+pub(super) fn chunks(mut rest: &[u8]) -> Result<Option<Unchunked<'_>>, &'static str> {
     let mut content = Vec::new();
     while let Some((first, behind)) = line(rest) {
         let digits = first.split(|byte| *byte == b';').next().unwrap_or_default();
