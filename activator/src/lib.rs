@@ -51,4 +51,7 @@ pub mod wire;
 
 #[cfg(not(loom))]
 #[cfg(test)]
+mod spelling;
+#[cfg(not(loom))]
+#[cfg(test)]
 mod world;

@@ -42,8 +42,9 @@ pub fn normalise(authority: &str) -> Option<String> {
     }
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     let host = host.strip_suffix('.').unwrap_or(host);
-    let fine =
-        !host.is_empty() && host.len() <= 253 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let fine = host.len() <= 253 && host.split('.').all(label);
     (fine && is_port(port)).then(|| host.to_ascii_lowercase())
 }
 
@@ -205,6 +206,9 @@ mod tests {
             ("[::1]:80", Some("[::1]")),
             ("", None),
             (":80", None),
+            ("a..", None),
+            ("a..b", None),
+            (".a", None),
             ("a/b", None),
             ("a@b", None),
             ("a:b", None),

@@ -35,6 +35,7 @@ pub mod node;
 pub mod packets;
 mod parts;
 pub mod preflight;
+pub mod readers;
 pub mod record;
 pub mod rouse;
 pub mod scene;

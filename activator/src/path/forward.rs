@@ -241,6 +241,7 @@ fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) 
     match protocol {
         Protocol::HTTP1 => {
             headers::for_http1(&mut parts, &call.host);
+            headers::frame(&mut parts.headers, call.body.is_some());
             if let Some((protocol, _)) = &call.upgrade {
                 parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 parts.headers.insert(UPGRADE, protocol.clone());

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use super::fault::Fault;
-use super::{http2, target};
+use super::{http2, target, trailers};
 use crate::args::Limits;
 use crate::wire::MAX_FIELDS;
 
@@ -188,6 +188,8 @@ enum Way {
     Out,
     /// Of it `trailers` stays.
     Te,
+    /// Of it stays what may be behind a body.
+    Trailer,
     /// It goes, and those with it that it names.
     Connection,
 }
@@ -197,6 +199,7 @@ fn way(name: &str, sender: Sender) -> Way {
     match name.as_bytes().first() {
         Some(b'c') if name == "connection" => Way::Connection,
         Some(b't') if name == "te" => Way::Te,
+        Some(b't') if name == "trailer" => Way::Trailer,
         Some(b't') if name == "transfer-encoding" => Way::Out,
         Some(b'k') if name == "keep-alive" => Way::Out,
         Some(b'p') if matches!(name, "proxy-connection" | "proxy-authenticate" | "proxy-authorization") => Way::Out,
@@ -209,18 +212,23 @@ fn way(name: &str, sender: Sender) -> Way {
 }
 
 /// Takes out what is between two neighbours only: the fields of RFC 9110, section 7.6.1, and those that `Connection`
-/// names; and what only Rouse may say. `Trailer` and `TE: trailers` stay: trailers are passed on, and gRPC asks for them.
+/// names; and what only Rouse may say. `TE: trailers` stays, as gRPC asks for it, and of `Trailer` what may be passed on behind a
+/// body.
 pub fn strip(headers: &mut HeaderMap, sender: Sender) {
     let mut out = Vec::new();
-    let mut trailers = false;
+    let mut te_trailers = false;
+    let mut announced = None;
     for name in headers.keys() {
         match way(name.as_str(), sender) {
             Way::On => {}
-            Way::Te if headers.get(TE).is_some_and(|te| te.as_bytes() == b"trailers") => {}
             Way::Te if headers.get_all(TE).iter().all(|te| te == "trailers") => {}
             Way::Te => {
-                trailers = lists(headers, &TE, "trailers");
+                te_trailers = lists(headers, &TE, "trailers");
                 out.push(TE);
+            }
+            Way::Trailer => {
+                announced = trailers::announced(headers).filter(|_| !lists(headers, &CONNECTION, "trailer"));
+                out.push(TRAILER);
             }
             Way::Out => out.push(name.clone()),
             Way::Connection => {
@@ -232,7 +240,10 @@ pub fn strip(headers: &mut HeaderMap, sender: Sender) {
     for name in out {
         headers.remove(name);
     }
-    if trailers {
+    if let Some(announced) = announced {
+        headers.insert(TRAILER, announced);
+    }
+    if te_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
@@ -302,11 +313,17 @@ pub fn set_forwarded(headers: &mut HeaderMap, by: &By, host: &HeaderValue) {
     };
 }
 
+/// The value of a field that came once. Of two nobody can say which is meant.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 /// The caller's request id if it is usable as one, else a new one; the request carries it from then on. What is returned
 /// has memory of its own: it is kept for as long as the request is here, and see [`detach`].
 pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     let usable = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.to_str().is_ok();
-    if let Some(id) = headers.get(REQUEST_ID).filter(usable).and_then(copy) {
+    if let Some(id) = only(headers, &REQUEST_ID).filter(usable).and_then(copy) {
         return id;
     }
     let id = HeaderValue::from_bytes(&hex::<32>(rand::random())).unwrap_or(HeaderValue::from_static("none"));
@@ -327,7 +344,7 @@ pub fn ensure_trace(headers: &mut HeaderMap) {
             && span.is_some_and(|s| hex(s, 16) && set(s))
             && flags.is_some_and(|f| f.get(..2).is_some_and(|f| hex(f, 2)))
     };
-    if headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
+    if only(headers, &TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
         return;
     }
     let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
@@ -369,6 +386,14 @@ pub fn for_http1(parts: &mut Parts, host: &HeaderValue) {
         if let Ok(joined) = HeaderValue::from_bytes(&joined) {
             parts.headers.insert(COOKIE, joined);
         }
+    }
+}
+
+/// Says how the body of a request to an HTTP/1.1 pod ends, where its length does not. Left to itself hyper sends a GET or
+/// HEAD of unknown length without its body.
+pub fn frame(headers: &mut HeaderMap, has_body: bool) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 

@@ -136,6 +136,20 @@ fn ids_and_traces_are_kept_or_made() {
 }
 
 #[test]
+fn of_two_ids_or_traces_none_is_kept() {
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut headers = HeaderMap::new();
+    for (name, value) in [(REQUEST_ID, "a"), (REQUEST_ID, "a"), (TRACEPARENT, trace), (TRACEPARENT, trace)] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let id = ensure_request_id(&mut headers);
+    ensure_trace(&mut headers);
+    assert_eq!(headers.get_all(REQUEST_ID).iter().collect::<Vec<_>>(), [&id]);
+    assert!(id != "a" && headers[TRACEPARENT] != trace);
+    assert_eq!(headers.get_all(TRACEPARENT).iter().count(), 1);
+}
+
+#[test]
 fn heads_are_turned_into_the_pods_protocol() {
     let host = HeaderValue::from_static("a.b");
     let mut from2 = parts(Version::HTTP_2, "http://a.b/x?y", &[("cookie", "a=1"), ("cookie", "b=2")]);

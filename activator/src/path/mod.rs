@@ -6,6 +6,8 @@ pub mod call;
 pub mod count;
 pub mod fault;
 pub mod forward;
+#[cfg(test)]
+mod fuzz;
 pub mod headers;
 pub mod hold;
 pub mod http2;

@@ -1,6 +1,7 @@
 //! Fields behind a body. Pure.
 
-use http::HeaderMap;
+use http::header::TRAILER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::headers::{self, Sender};
 
@@ -27,12 +28,25 @@ const MISPLACED: [&str; 17] = [
 
 /// Takes out what has no place in trailers, and what is taken out of heads: many a library adds the one to the other.
 pub fn clean(fields: &mut HeaderMap) {
-    let misplaced = |name: &str| MISPLACED.iter().any(|own| own.len() == name.len() && headers::begins(name, own));
-    let unwanted = |name: &str| misplaced(name) || !headers::goes_on(name, Sender::Caller);
-    let names: Vec<_> = fields.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    let names: Vec<_> = fields.keys().filter(|name| !belongs(name)).cloned().collect();
     for name in names {
         fields.remove(name);
     }
+}
+
+/// `Trailer` without what [`clean`] takes out; nothing if nothing is left. Go refuses a head that announces a length.
+pub fn announced(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
+    let named = values.flat_map(|value| value.split(',')).map(str::trim);
+    let left: Vec<&str> =
+        named.filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| belongs(&name))).collect();
+    HeaderValue::try_from(left.join(", ")).ok().filter(|_| !left.is_empty())
+}
+
+fn belongs(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let misplaced = MISPLACED.iter().any(|own| own.len() == name.len() && headers::begins(name, own));
+    !misplaced && headers::goes_on(name, Sender::Caller)
 }
 
 #[cfg(test)]
@@ -46,5 +60,19 @@ mod tests {
         clean(&mut fields);
         let left: Vec<_> = fields.keys().map(http::HeaderName::as_str).collect();
         assert_eq!(left, ["x-sum", "grpc-status", "hosts"]);
+    }
+    #[test]
+    fn what_has_no_place_there_is_not_announced() {
+        let announced = |values: &[&str]| {
+            let values = values.iter().map(|value| (TRAILER, HeaderValue::from_str(value).unwrap()));
+            super::announced(&values.collect()).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(announced(&["X-Sum"]).as_deref(), Some("X-Sum"));
+        assert_eq!(
+            announced(&["X-Sum, Content-Length,", "grpc-status , rouse-any"]).as_deref(),
+            Some("X-Sum, grpc-status")
+        );
+        assert_eq!(announced(&["Content-Length", "a b", "Transfer_Encoding"]), None);
+        assert_eq!(announced(&[]), None);
     }
 }

@@ -248,6 +248,9 @@ impl AsyncRead for Io {
             if inlet.hand_over(buf) {
                 return Poll::Ready(Ok(()));
             }
+            if inlet.is_broken() {
+                return Poll::Ready(Ok(()));
+            }
             if inlet.withholds() {
                 // Until it is decided what comes next.
                 *reader = Some(cx.waker().clone());

@@ -32,6 +32,12 @@ impl Inlet {
         self.requests.is_closed(self.backlog.waiting())
     }
 
+    /// Whether the caller's bytes end here for hyper, in the middle of a body. Nothing can stand in place of the rest: it
+    /// would be taken for the rest.
+    pub fn is_broken(&self) -> bool {
+        self.requests.is_broken()
+    }
+
     /// The number of the head of which the beginning waits for its rest.
     pub fn in_head(&self) -> Option<u64> {
         (self.backlog.waiting() > 0 && self.requests.in_head()).then(|| self.requests.passed())
@@ -144,6 +150,22 @@ mod tests {
             assert!(inlet.is_closed());
             let served: Vec<_> = (0..3).map(|_| inlet.served()).collect();
             assert_eq!(served, [None, None, Some(Fault::Malformed("more than one Host"))]);
+        }
+    }
+
+    #[test]
+    fn nothing_stands_in_place_of_the_rest_of_a_body() {
+        let head = CHUNKED.strip_suffix(b"1\r\n\n\r\n0\r\n\r\n").unwrap();
+        for (first, second) in [
+            (b"0;a".as_slice(), b"\0\r\n\r\n".as_slice()),
+            (b"0\r\nA:", b"\0\r\n\r\n"),
+            (b"0\r\nA: b", b"\n\r\n"),
+            (b"5\r\nhe", b"llo!\r\n"),
+        ] {
+            let mut inlet = Inlet::new(1000, 1000);
+            assert_eq!(seen(&mut inlet, &[head, first, second, GET]), [head, first].concat());
+            assert!(inlet.is_broken());
+            assert_eq!((0..3).filter_map(|_| inlet.served()).count(), 0);
         }
     }
 

@@ -11,6 +11,8 @@ mod backlog;
 mod budget;
 mod chunks;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 pub mod gather;
 mod head;
 mod inlet;

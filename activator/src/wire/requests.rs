@@ -18,7 +18,10 @@ enum State {
     Undecided,
     /// Another protocol: nobody's business here.
     Tunnel,
+    /// Behind a head that goes no further.
     Refused,
+    /// Within a body that does not go on as it should.
+    Broken,
 }
 
 /// What becomes of bytes that were read.
@@ -26,7 +29,8 @@ enum State {
 pub(super) struct Inspected {
     /// So many of them go on.
     pub(super) pass: usize,
-    /// The rest goes no further, for this reason. Without one the rest is the beginning of something, and waits.
+    /// The head behind them goes no further, for this reason. Without one the rest is the beginning of something, and waits,
+    /// or the end: see [`Requests::is_broken`].
     pub(super) refused: Option<Fault>,
 }
 
@@ -73,6 +77,11 @@ impl Requests {
         matches!(self.state, State::Head(_))
     }
 
+    /// Whether a body has broken off: nothing comes behind what was passed of it.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Broken)
+    }
+
     /// Whether nothing more is to be read, with so many bytes waiting: ever, or until the present request is answered.
     pub(super) fn is_closed(&self, waiting: usize) -> bool {
         match self.state {
@@ -89,6 +98,10 @@ impl Requests {
             match self.step(&bytes[pass..]) {
                 Ok(0) => break,
                 Ok(more) => pass += more,
+                Err(_) if matches!(self.state, State::Chunked(_)) => {
+                    self.state = State::Broken;
+                    return Inspected { pass, refused: None };
+                }
                 Err(fault) => {
                     self.state = State::Refused;
                     return Inspected { pass, refused: Some(fault) };
@@ -138,7 +151,7 @@ impl Requests {
                 Ok(None) => Ok(bytes.len()),
                 Err(broken) => Err(Fault::Malformed(broken.0)),
             },
-            State::Undecided | State::Refused => Ok(0),
+            State::Undecided | State::Refused | State::Broken => Ok(0),
             State::Tunnel => Ok(bytes.len()),
         }
     }

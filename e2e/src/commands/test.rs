@@ -34,6 +34,7 @@ pub(super) struct Test {
 const UNIT: &[(&str, &[&str])] = &[
     ("unit, property and mock-API-server tests", &["--workspace", "--exclude", "e2e"]),
     ("end-to-end tools", &["--package", "e2e", "--lib"]),
+    ("the same bytes, read by five servers", &["--package", "e2e", "--test", "differential"]),
     (MODEL_CHECKS, &["--package", "activator", "--lib", "--release", "--target-dir", "target/loom"]),
 ];
 

@@ -1,5 +1,5 @@
-//! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy; of a
-//! test, h2spec.
+//! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy; of
+//! tests, h2spec and a server.
 //!
 //! Each is a Go module under `e2e`, with its versions in `go.mod` and their hashes in `go.sum`.
 //! A built part lies in the cache in a folder named by the hash of all that went into it, so that a
@@ -73,6 +73,14 @@ const HELM: Part = Part {
 
 const GO_PROXY: Part =
     Part { name: "goproxy", source: "proxies/goproxy", label: "a proxy in Go", packages: ".", versions: &[] };
+
+const GO_READER: Part =
+    Part { name: "goreader", source: "readers/goreader", label: "a server in Go", packages: ".", versions: &[] };
+
+/// The folder of `goreader`, which says what Go's server reads in a request.
+pub(crate) fn go_reader(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
+    build::cached(&GO_READER, cache, steps)
+}
 
 /// The folder of `goproxy`, a plain reverse proxy to measure beside the activator.
 pub(crate) fn go_proxy(cache: &Cache, steps: &Steps) -> Result<PathBuf> {

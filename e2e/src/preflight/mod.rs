@@ -40,3 +40,9 @@ pub(crate) fn proxies(steps: &Steps) -> Result<()> {
     packages::ensure(steps, packages::PROXIES)?;
     go::require()
 }
+
+/// The servers of the differential test, but for Go's, which is built.
+pub(crate) fn readers(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::READERS)?;
+    go::require()
+}

@@ -50,6 +50,10 @@ pub(super) const IMAGES: &[Package] = &[MUSL];
 /// For the bench of proxies: two of them, and a load generator.
 pub(super) const PROXIES: &[Package] = &[server("nginx"), server("haproxy"), package("nghttp2-client", "h2load")];
 
+/// For the differential test: those that are Debian's.
+pub(super) const READERS: &[Package] =
+    &[server("nginx"), server("haproxy"), package("nodejs", "node"), package("gunicorn", "gunicorn")];
+
 const MUSL: Package = package("musl-tools", "musl-gcc");
 
 /// Where programs of the system are, also for a user whose PATH leaves out `sbin`.

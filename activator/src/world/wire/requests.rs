@@ -384,6 +384,42 @@ async fn each_row_is_answered_as_it_should_be() {
 }
 
 #[tokio::test]
+async fn a_body_arrives_whatever_the_method() {
+    let world = world().await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    for method in ["GET", "POST", "DELETE", "OPTIONS", "QUERY"] {
+        for (framing, body) in
+            [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
+        {
+            let request = post(framing, body).replacen("POST", method, 1);
+            let answer = answer(&world, request.as_bytes()).await;
+            assert!(answer.ends_with("\r\n\r\n5"), "{method} with {framing}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_behind_a_pause_never_ends_well() {
+    let world = world().await;
+    let pod = TestPod::start("a").await;
+    world.appear(&pod, "r1");
+    for (first, second) in
+        [("0;a", "\0\r\n\r\n"), ("0\r\nA:", "\0\r\n\r\n"), ("0\r\nA: b", "\n\r\n"), ("5\r\nhe", "llo!\r\n0\r\n\r\n")]
+    {
+        let seen = pod.seen().len();
+        let mut caller = TcpStream::connect(world.address).await.unwrap();
+        caller.write_all(post("Transfer-Encoding: chunked", first).as_bytes()).await.unwrap();
+        // The pod has the head, so hyper has the first part of the body.
+        super::super::eventually(|| pod.seen().len() > seen).await;
+        caller.write_all(second.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let _ = timeout(Duration::from_secs(10), caller.read_to_string(&mut answer)).await.expect("it hangs");
+        assert!(!statuses(&answer).contains(&200), "{first:?} and {second:?}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_comes_in_its_turn() {
     let world = world().await;
     let pod = TestPod::start("a").await;
