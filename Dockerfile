@@ -16,12 +16,14 @@ WORKDIR /src
 # By name, past rust-toolchain.toml: the image has this compiler, but not the linters that the file also asks for.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY . .
+# Such as `otel`: see docs/metrics.md.
+ARG ACTIVATOR_FEATURES=""
 # The caches live on between builds and are in no layer, so the binaries are copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     target="$(rustc --print host-tuple)" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" \
-        --package operator --package activator --package testapp \
+        --package operator --package activator --package testapp ${ACTIVATOR_FEATURES:+--features activator/$ACTIVATOR_FEATURES} \
     && mkdir /out \
     && cp "target/$target/release/operator" "target/$target/release/activator" "target/$target/release/testapp" /out/
 

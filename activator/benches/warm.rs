@@ -20,6 +20,7 @@ use activator::hold::Places;
 use activator::index::Index;
 use activator::link::Beacon;
 use activator::metrics::Metrics;
+use activator::path::tracing::Tracing;
 use activator::path::{self, tunnel::Tunnels};
 use activator::probe::Prober;
 use activator::routes::Table;
@@ -162,6 +163,7 @@ async fn serve(port: u16, backend: SocketAddr) {
         beacon: Arc::clone(&beacon),
         tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
         metrics: Arc::clone(&metrics),
+        tracing: Tracing::default(),
     });
     let serving = workers::start(port, NonZeroUsize::MIN, &path, &Room::new(&limits, &metrics), &stop, &cut).unwrap();
     let prober = Prober::new(Arc::clone(&beacon));

@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Args;
+use crate::debug::View;
 use crate::hold::Places;
 use crate::index::Index;
 use crate::link::{self, Beacon};
 use crate::metrics::{Levels, Metrics};
+use crate::path::tracing::Tracing;
 use crate::path::{self, tunnel::Tunnels};
 use crate::pods::survey;
 use crate::probe::Prober;
@@ -39,18 +41,22 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let clients = runtime::client::connect().await.context("no API client")?;
     let limits = Arc::new(args.limits.clone());
 
+    let tracing = Tracing::start(&args.otlp_endpoint, &args.pod_name).context("traces cannot be sent")?;
     let mut registry = Registry::default();
-    let metrics = Metrics::new(&mut registry);
+    let metrics = Metrics::with(&mut registry, args.metrics_functions);
     let domains = Domains { external: args.domain.clone(), cluster: args.cluster_domain.clone() };
     let table = Arc::new(Table::new(domains));
     let beacon = Arc::new(Beacon::default());
     let index = Arc::new(Index::new(Arc::clone(&table), Arc::clone(&beacon)));
     let places = Places::new(&limits);
-    Levels::register(&mut registry, &index, &places);
+    let room = Room::new(&limits, &metrics);
+    Levels::register(&mut registry, &metrics, &index, &places, &room.callers);
 
     let readiness = Readiness::default();
     // Health is answered to the very end: a kubelet that gets no answer would cut the drain short.
-    let routes = admin::routes(Arc::new(registry), readiness.clone());
+    let view = View::new(&index, &table, &places, &room.callers);
+    let debug = admin::local("/debug", move |query| view.answer(query));
+    let routes = admin::routes(Arc::new(registry), readiness.clone()).merge(debug);
     admin::serve(args.admin_port, routes, cut.clone().cancelled_owned()).await.context("the admin port is taken")?;
 
     let prober = Prober::new(Arc::clone(&beacon));
@@ -65,10 +71,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         beacon: Arc::clone(&beacon),
         tunnels: tunnels.clone(),
         metrics: Arc::clone(&metrics),
+        tracing: tracing.clone(),
     });
     // Before the first pod is seen: each worker has connections of its own to it.
     let workers = NonZeroUsize::new(args.workers).unwrap_or_else(workers::per_core);
-    let room = Room::new(&limits, &metrics);
     let serving = workers::start(args.port, workers, &path, &room, &stop, &cut)
         .context("requests cannot be served on their port")?;
 
@@ -100,6 +106,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         () = sleep(args.drain) => warn!("Requests are cut off: the time for them to end is up."),
     }
     cut.cancel();
+    tracing.stop().await;
     drop(watches);
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::path::trail::ACCESS_LOG;
+
 /// Rouse's activator: holds, wakes and forwards requests to functions.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "activator", version)]
@@ -49,9 +51,26 @@ pub struct Args {
     /// How they are written: json or text.
     #[arg(long, env = "ROUSE_LOG_FORMAT", default_value = "json")]
     pub log_format: runtime::telemetry::Format,
+    /// Whether every request gets a line in the log.
+    #[arg(long, env = "ROUSE_ACCESS_LOG", default_value_t = false, action = clap::ArgAction::Set)]
+    pub access_log: bool,
+    /// URL of an OpenTelemetry collector that takes OTLP over gRPC, without TLS; empty = no traces. Only in a program that is
+    /// built with the feature `otel`.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", default_value = "")]
+    pub otlp_endpoint: String,
+    /// Functions with series of their own in the metrics; those beyond are counted under `_other`.
+    #[arg(long, env = "ROUSE_METRICS_FUNCTIONS", default_value_t = crate::metrics::FUNCTIONS)]
+    pub metrics_functions: usize,
     /// What one caller or function may take.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+impl Args {
+    /// The filter of the log. The lines of the access log are no matter of levels: they are there or not.
+    pub fn log_filter(&self) -> String {
+        format!("{},{ACCESS_LOG}={}", self.log, if self.access_log { "info" } else { "off" })
+    }
 }
 
 /// What one caller, function, namespace or process may take.

@@ -21,6 +21,8 @@ pub mod args;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
+pub mod debug;
+#[cfg(not(loom))]
 pub mod function;
 #[cfg(not(loom))]
 pub mod hold;

@@ -11,6 +11,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    runtime::telemetry::init(&args.log, args.log_format);
+    runtime::telemetry::init(&args.log_filter(), args.log_format);
     app::run(args).await
 }

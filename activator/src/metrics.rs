@@ -1,30 +1,42 @@
 //! Metrics. Handles are resolved once; labels come from closed enums, and a function's own series end with the function.
+//! `docs/metrics.md` has them all, and a test that it does.
+
+mod histogram;
+mod levels;
+mod series;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tokio::time::Instant;
 
-use crate::clock;
-use crate::hold::Places;
-use crate::index::Index;
+pub use levels::Levels;
+pub use series::{Record, Series};
+
+use crate::function::Function;
 use crate::path::again::Cause;
 use crate::path::call::Answer;
 use crate::path::fault::Share;
 use crate::path::timing::{Step, Timeline};
 use crate::wire::Flood;
+use series::Seats;
 
-/// Seconds: from the leanest warm request to the longest deadline.
+/// How all names begin.
+const PREFIX: &str = "rouse_activator";
+/// Functions with series of their own, unless the command line says otherwise.
+pub const FUNCTIONS: usize = 1000;
+/// Seconds: from a pause in the queue to the longest deadline.
 const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 /// What became of a wake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WakeResult {
     /// Taken.
     Ok,
@@ -63,7 +75,26 @@ pub enum RetryOutcome {
     Budget,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+impl WakeResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Already => "already",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl EncodeLabelValue for WakeResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+/// The first digit of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Class {
     Informational,
     Success,
@@ -73,6 +104,8 @@ enum Class {
 }
 
 impl Class {
+    const ALL: [Self; 5] = [Self::Informational, Self::Success, Self::Redirect, Self::ClientError, Self::ServerError];
+
     const fn of(status: u16) -> Self {
         match status {
             100..=199 => Self::Informational,
@@ -81,6 +114,22 @@ impl Class {
             400..=499 => Self::ClientError,
             _ => Self::ServerError,
         }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Informational => "1xx",
+            Self::Success => "2xx",
+            Self::Redirect => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+        }
+    }
+}
+
+impl EncodeLabelValue for Class {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.as_str().encode(encoder)
     }
 }
 
@@ -98,7 +147,7 @@ struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Fault {
+struct Refusal {
     fault: &'static str,
 }
 
@@ -133,8 +182,8 @@ struct Closed {
 pub struct Metrics {
     requests: Family<Request, Counter>,
     warm: [Counter; 2],
-    faults: Family<Fault, Counter>,
-    first_byte: Histogram,
+    faults: Family<Refusal, Counter>,
+    hold_wait: Histogram,
     cold_start: Family<Phase, Histogram>,
     wakes: Family<Woken, Counter>,
     overflows: Family<Full, Counter>,
@@ -143,11 +192,30 @@ pub struct Metrics {
     unreachable: Counter,
     closed: Family<Closed, Counter>,
     ejections: Family<Ejected, Counter>,
+    seats: Arc<Seats>,
+}
+
+/// A request in the queue. Dropped, it has left it, by whichever way.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    metrics: &'a Metrics,
+    since: Instant,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.metrics.hold_wait.observe(self.since.elapsed().as_secs_f64());
+    }
 }
 
 impl Metrics {
-    /// Registers everything.
+    /// Registers everything, with series for [`FUNCTIONS`].
     pub fn new(registry: &mut Registry) -> Arc<Self> {
+        Self::with(registry, FUNCTIONS)
+    }
+
+    /// Registers everything, with series for so many functions.
+    pub fn with(registry: &mut Registry, functions: usize) -> Arc<Self> {
         let requests = Family::<Request, Counter>::default();
         let warm = [Class::Success, Class::Redirect]
             .map(|class| requests.get_or_create(&Request { class, cold: false, origin: Origin::Function }).clone());
@@ -155,7 +223,7 @@ impl Metrics {
             requests,
             warm,
             faults: Family::default(),
-            first_byte: Histogram::new(BUCKETS),
+            hold_wait: Histogram::new(BUCKETS),
             cold_start: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             wakes: Family::default(),
             overflows: Family::default(),
@@ -164,8 +232,9 @@ impl Metrics {
             unreachable: Counter::default(),
             closed: Family::default(),
             ejections: Family::default(),
+            seats: Seats::new(functions),
         };
-        let registry = registry.sub_registry_with_prefix("rouse_activator");
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         registry.register(
             "requests",
             "Responses, by class, whether they waited for a start, and who answered",
@@ -173,9 +242,9 @@ impl Metrics {
         );
         registry.register("faults", "Requests not answered by their function, by cause", metrics.faults.clone());
         registry.register(
-            "first_byte_seconds",
-            "From a request's head to its response's head",
-            metrics.first_byte.clone(),
+            "hold_wait_seconds",
+            "Time in the queue, of every request that was held, until it was let go or given up",
+            metrics.hold_wait.clone(),
         );
         registry.register(
             "cold_start_seconds",
@@ -216,20 +285,54 @@ impl Metrics {
         Arc::new(metrics)
     }
 
+    /// Counts something of a function: of this revision, or of the one that serves.
+    fn of(&self, function: &Function, revision: Option<&str>, count: impl FnOnce(&Series)) {
+        let serving = || Arc::clone(&function.spec.load().revision);
+        match revision {
+            Some(revision) => function.record.with(&self.seats, revision, serving, count),
+            None => {
+                let revision = serving();
+                function.record.with(&self.seats, &revision, || Arc::clone(&revision), count);
+            }
+        }
+    }
+
     /// A response's head went out.
     pub fn answered(&self, answer: &Answer, took: Duration) {
-        self.first_byte.observe(took.as_secs_f64());
-        let status = answer.response.status().as_u16();
-        if let Some(failure) = &answer.failure {
-            self.faults.get_or_create(&Fault { fault: failure.fault.slug() }).inc();
-        } else if !answer.cold && matches!(status, 200..=399) {
-            // By far the most frequent ones, without a look at the family.
-            self.warm[usize::from(status >= 300)].inc();
+        let (status, cold) = (answer.response.status().as_u16(), answer.cold);
+        let Some(failure) = &answer.failure else {
+            let class = Class::of(status);
+            if let Some(function) = answer.function() {
+                let revision = answer.response.body().source().map(|pod| &*pod.revision);
+                self.of(function, revision, |series| series.answered(class, cold, took));
+            }
+            match class {
+                // By far the most frequent ones, without a look at the family.
+                Class::Success if !cold => _ = self.warm[0].inc(),
+                Class::Redirect if !cold => _ = self.warm[1].inc(),
+                _ => _ = self.requests.get_or_create(&Request { class, cold, origin: Origin::Function }).inc(),
+            }
             return;
+        };
+        let (class, fault) = (Class::of(failure.fault.status().as_u16()), failure.fault.slug());
+        if let Some(function) = &failure.function {
+            self.of(function, None, |series| series.failed(class, fault));
         }
-        let origin = if answer.failure.is_some() { Origin::Activator } else { Origin::Function };
-        let status = answer.failure.as_ref().map_or(status, |failure| failure.fault.status().as_u16());
-        self.requests.get_or_create(&Request { class: Class::of(status), cold: answer.cold, origin }).inc();
+        self.faults.get_or_create(&Refusal { fault }).inc();
+        self.requests.get_or_create(&Request { class, cold, origin: Origin::Activator }).inc();
+    }
+
+    /// A request waits for a function or goes to it: from here on it has series, if there is room for them.
+    pub fn underway(&self, function: &Function) {
+        if !function.record.has_begun() {
+            self.of(function, None, |_| {});
+        }
+    }
+
+    /// A request begins to wait in the queue.
+    pub fn waiting(&self, function: &Function) -> Waiting<'_> {
+        self.underway(function);
+        Waiting { metrics: self, since: Instant::now() }
     }
 
     /// The caller went away before that.
@@ -250,7 +353,8 @@ impl Metrics {
     }
 
     /// A wake was answered.
-    pub fn wake(&self, result: WakeResult) {
+    pub fn wake(&self, function: &Function, result: WakeResult) {
+        self.of(function, None, |series| series.woken(result));
         self.wakes.get_or_create(&Woken { result }).inc();
     }
 
@@ -260,7 +364,10 @@ impl Metrics {
     }
 
     /// A request got no answer from a pod, and might look for another.
-    pub fn retried(&self, cause: Cause, outcome: RetryOutcome) {
+    pub fn retried(&self, function: &Function, cause: Cause, outcome: RetryOutcome) {
+        if outcome == RetryOutcome::Sent {
+            self.of(function, None, Series::retried);
+        }
         self.retries.get_or_create(&Retry { cause: cause.as_str(), outcome }).inc();
     }
 
@@ -292,49 +399,5 @@ impl Metrics {
     /// A ready pod could not be reached.
     pub fn unreachable(&self) {
         self.unreachable.inc();
-    }
-}
-
-/// What is read when somebody asks: levels, and the totals of each function that has had a request.
-#[derive(Debug)]
-pub struct Levels {
-    index: Arc<Index>,
-    places: Arc<Places>,
-}
-
-impl Levels {
-    /// Registers itself.
-    pub fn register(registry: &mut Registry, index: &Arc<Index>, places: &Arc<Places>) {
-        registry.register_collector(Box::new(Self { index: Arc::clone(index), places: Arc::clone(places) }));
-    }
-}
-
-impl Collector for Levels {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let held = ConstGauge::new(i64::try_from(self.places.held()).unwrap_or(i64::MAX));
-        let about = "Requests held now";
-        held.encode(encoder.encode_descriptor("rouse_activator_held_requests", about, None, held.metric_type())?)?;
-
-        let now = clock::now();
-        let functions = self.index.functions();
-        let of: Vec<_> = functions.iter().map(|function| (&function.key, function.totals.read(now))).collect();
-        let used: Vec<_> = of.iter().filter(|(_, totals)| totals.requests > 0).collect();
-
-        let about = "Requests accepted for a function";
-        let kind = ConstCounter::new(0u64).metric_type();
-        let mut family = encoder.encode_descriptor("rouse_activator_function_requests", about, None, kind)?;
-        for (key, totals) in &used {
-            let labels = [("namespace", &*key.namespace), ("function", &*key.name)];
-            ConstCounter::new(totals.requests).encode(family.encode_family(&labels)?)?;
-        }
-        let about = "Requests of a function that are held or at a pod now";
-        let kind = ConstGauge::new(0i64).metric_type();
-        let mut family = encoder.encode_descriptor("rouse_activator_function_present_requests", about, None, kind)?;
-        for (key, totals) in &used {
-            let labels = [("namespace", &*key.namespace), ("function", &*key.name)];
-            let present = i64::try_from(totals.in_flight + totals.held).unwrap_or(i64::MAX);
-            ConstGauge::new(present).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
     }
 }

@@ -28,11 +28,14 @@ struct Snapshot {
 }
 
 /// One Trigger's route on one host.
-#[derive(Debug)]
-struct Route {
-    path: PathMatch,
-    methods: Vec<Method>,
-    function: Key,
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Paths that it covers.
+    pub path: PathMatch,
+    /// Methods that it takes; none = all.
+    pub methods: Vec<Method>,
+    /// Where it leads.
+    pub function: Key,
 }
 
 impl Table {
@@ -67,6 +70,11 @@ impl Table {
             routes.sort_by_key(|route| std::cmp::Reverse((route::preference(&route.path), !route.methods.is_empty())));
         }
         self.snapshot.store(Arc::new(next));
+    }
+
+    /// The hosts of Triggers, each with its routes in the order in which they are tried.
+    pub fn hosts(&self) -> BTreeMap<String, Vec<Route>> {
+        self.snapshot.load().hosts.iter().map(|(host, routes)| (host.clone(), routes.clone())).collect()
     }
 
     /// The function that a request is for.

@@ -18,6 +18,7 @@ pub use starts::Starts;
 pub use totals::Totals;
 
 use crate::hold::gate::Gate;
+use crate::metrics::Record;
 use crate::path::fault::Fault;
 use crate::pods::Pod;
 use crate::wake::WakeLog;
@@ -81,6 +82,8 @@ pub struct Function {
     pub retries: Budget,
     /// Held while it is decided whether a pod is left alone.
     ejecting: Mutex<()>,
+    /// What is counted for the metrics.
+    pub record: Record,
 }
 
 impl Function {
@@ -98,6 +101,7 @@ impl Function {
             wakes: WakeLog::default(),
             retries: Budget::default(),
             ejecting: Mutex::default(),
+            record: Record::default(),
         })
     }
 

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Grant;
 use super::queue::{Entered, Queue};
@@ -15,10 +17,17 @@ use crate::path::fault::{Fault, Share};
 
 type Outcome = Result<Grant, Fault>;
 
+/// One who waits.
+#[derive(Debug)]
+struct Waiter {
+    answer: oneshot::Sender<Outcome>,
+    since: Instant,
+}
+
 /// The queue of one function.
 #[derive(Debug, Default)]
 pub struct Gate {
-    queue: Queue<oneshot::Sender<Outcome>>,
+    queue: Queue<Waiter>,
     /// Rung whenever the waker should look again: an arrival, the last departure, a change of the workload.
     pub changed: Notify,
 }
@@ -111,11 +120,16 @@ impl Gate {
         self.queue.length()
     }
 
+    /// For how long the first in the queue has waited. One that came back unsent began anew.
+    pub fn oldest(&self) -> Option<Duration> {
+        self.queue.first(|waiter| waiter.since.elapsed())
+    }
+
     /// Answers everybody who waits with a fault.
     pub fn fail(&self, fault: &Fault) {
         for waiter in self.queue.clear() {
             // One that left meanwhile needs no answer.
-            let _ = waiter.send(Err(fault.clone()));
+            let _ = waiter.answer.send(Err(fault.clone()));
         }
         self.changed.notify_one();
     }
@@ -150,9 +164,10 @@ impl Function {
     /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent; it is
     /// not counted against the queue's limit again.
     pub fn enter(self: &Arc<Self>, order: Option<u64>) -> Entry {
-        let (sender, outcome) = oneshot::channel();
+        let (answer, outcome) = oneshot::channel();
+        let waiter = Waiter { answer, since: Instant::now() };
         let look = || crate::pods::fewest(&self.serving.load(), |_| true);
-        let (order, wake) = match self.gate.queue.enter(order, self.spec.load().queue, look, sender) {
+        let (order, wake) = match self.gate.queue.enter(order, self.spec.load().queue, look, waiter) {
             Entered::Pass(taken) => return Entry::Pass(Grant::at_once(taken)),
             Entered::Closed => return Entry::Refused(Fault::Deleted),
             Entered::Full => return Entry::Refused(Fault::QueueFull(Share::Function)),
@@ -187,7 +202,7 @@ impl Function {
             Some(Grant::from_queue(self, crate::pods::fewest(serving, fits)?))
         };
         // A waiter that left at this moment hands its grant back.
-        let give = |waiter: oneshot::Sender<Outcome>, grant| match waiter.send(Ok(grant)) {
+        let give = |waiter: Waiter, grant| match waiter.answer.send(Ok(grant)) {
             Err(Ok(grant)) => Err(grant),
             _ => Ok(()),
         };

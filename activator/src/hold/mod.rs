@@ -8,7 +8,7 @@ pub mod queue;
 
 pub use gate::{Entry, Gate, Ticket, Watch};
 pub use grant::Grant;
-pub use places::{Place, Places};
+pub use places::{Place, Places, Used};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,18 @@
 //! How much may be held: by the process in requests and bytes, and by one namespace of both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::args::Limits;
 use crate::path::fault::Share;
 
+/// Held requests and the bytes of their heads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Used {
-    requests: usize,
-    bytes: usize,
+pub struct Used {
+    /// Requests.
+    pub requests: usize,
+    /// Bytes.
+    pub bytes: usize,
 }
 
 impl Used {
@@ -99,9 +102,19 @@ impl Places {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests held now.
-    pub fn held(&self) -> usize {
-        self.lock().process.requests
+    /// What the process may hold, and one namespace of it.
+    pub fn most(&self) -> (Used, Used) {
+        (self.process, self.namespace)
+    }
+
+    /// What each namespace holds now that holds anything.
+    pub fn by_namespace(&self) -> BTreeMap<Arc<str>, Used> {
+        self.lock().namespaces.iter().map(|(namespace, used)| (Arc::clone(namespace), *used)).collect()
+    }
+
+    /// What is held now.
+    pub fn used(&self) -> Used {
+        self.lock().process
     }
 }
 
@@ -142,7 +155,7 @@ mod tests {
         let _fourth = places.take(&b, 10).unwrap();
         assert_eq!(places.take(&Arc::from("c"), 10).unwrap_err(), Share::Process);
         drop(first);
-        assert_eq!(places.held(), 3);
+        assert_eq!(places.used().requests, 3);
         assert!(places.take(&a, 10).is_ok());
     }
 
@@ -162,7 +175,7 @@ mod tests {
         let a = Arc::from("a");
         let place = places.take(&a, 10).unwrap();
         let again = places.take_again(&a, 10);
-        assert_eq!(places.held(), 2);
+        assert_eq!(places.used().requests, 2);
         drop(place);
         assert_eq!(places.take(&a, 10).unwrap_err(), Share::Process);
         drop(again);

@@ -76,6 +76,12 @@ impl<W> Queue<W> {
         self.length.load(Ordering::Acquire)
     }
 
+    /// What `look` makes of the first who waits.
+    #[cfg(not(loom))]
+    pub fn first<R>(&self, look: impl FnOnce(&W) -> R) -> Option<R> {
+        self.lock().waiting.first_key_value().map(|(_, waiter)| look(waiter))
+    }
+
     /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came
     /// earlier. `order` is the place of one that waited before; it is not counted against `most` again.
     pub fn enter<G>(&self, order: Option<u64>, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {

@@ -77,7 +77,7 @@ impl Tries {
             let totals = call.function.totals.read(now);
             call.function.retries.ask(totals.requests, totals.in_flight + totals.held, now)
         });
-        metrics.retried(cause, outcome);
+        metrics.retried(&call.function, cause, outcome);
         match outcome {
             RetryOutcome::Sent => {
                 if cause != Cause::Gone {

@@ -15,8 +15,10 @@ use tokio::time::Instant;
 
 use super::count::Counted;
 use super::replay::{Kept, LONGEST, Room};
+use super::trail::{Received, Trail};
 use super::trailers;
-use crate::pods::Taken;
+use crate::function::Function;
+use crate::pods::{Pod, Taken};
 use crate::pool::Lease;
 use crate::server::{Deadline, Reading};
 
@@ -44,6 +46,8 @@ pub struct RequestBody {
     http2: bool,
     limit: Option<Arc<BodyLimit>>,
     seen: u64,
+    /// Where its bytes are counted, if somebody asks for them.
+    received: Option<Received>,
     /// The body is not asked for before this is done: the caller waits for the pod's `100 Continue`.
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     reading: Option<Reading>,
@@ -105,18 +109,19 @@ pub struct TakeBack {
     shared: Arc<Mutex<Shared>>,
     http2: bool,
     limit: Option<Arc<BodyLimit>>,
+    received: Option<Received>,
 }
 
 impl RequestBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self { source: Source::Empty, http2: false, limit: None, seen: 0, gate: None, reading: None }
+        Self { source: Source::Empty, http2: false, limit: None, seen: 0, received: None, gate: None, reading: None }
     }
 
     /// The caller's body, which comes over HTTP/2 or not.
     pub fn new(incoming: Incoming, http2: bool) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Own(incoming) };
-        Self { source, http2, limit: None, seen: 0, gate: None, reading: None }
+        Self { source, http2, limit: None, seen: 0, received: None, gate: None, reading: None }
     }
 
     /// With a limit of its length.
@@ -132,6 +137,12 @@ impl RequestBody {
     /// Has its time kept; see [`Reading`].
     pub fn timed(&mut self, reading: Reading) {
         self.reading = Some(reading);
+    }
+
+    /// Counts its bytes there too: those that go to a pod, as often as they do.
+    pub fn counted_by(mut self, received: Option<Received>) -> Self {
+        self.received = received;
+        self
     }
 
     /// Whether there is none.
@@ -165,7 +176,7 @@ impl RequestBody {
                 shared
             }
         };
-        Some(TakeBack { shared, http2: self.http2, limit: self.limit.clone() })
+        Some(TakeBack { shared, http2: self.http2, limit: self.limit.clone(), received: self.received.clone() })
     }
 
     /// Keeps what is read, as far as it fits, and gives a way to have the body back even then. `None` if there is none.
@@ -201,8 +212,8 @@ impl TakeBack {
         }
         // It stays shared: a hold on it is one on whoever sends it next, too.
         let source = Source::Shared(Arc::clone(&self.shared), turn);
-        let limit = self.limit.clone();
-        Some(RequestBody { source, http2: self.http2, limit, seen: 0, gate: None, reading: None })
+        let (limit, received) = (self.limit.clone(), self.received.clone());
+        Some(RequestBody { source, http2: self.http2, limit, seen: 0, received, gate: None, reading: None })
     }
 
     /// It will not be asked back any more.
@@ -328,7 +339,11 @@ impl Body for RequestBody {
         if let Some(fields) = frame.trailers_mut() {
             trailers::clean(fields);
         }
-        this.seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        this.seen += bytes as u64;
+        if let Some(received) = &this.received {
+            received.add(bytes);
+        }
         if let Some(reading) = &mut this.reading {
             reading.came(this.seen);
         }
@@ -382,9 +397,9 @@ pub struct Held {
     pub deadline: Option<Deadline>,
 }
 
-/// A response's body.
+/// A response's body. With it goes what is remembered of the request, where anything is.
 #[derive(Debug)]
-pub struct ResponseBody(Content);
+pub struct ResponseBody(Content, Option<Box<Trail>>);
 
 #[derive(Debug)]
 enum Content {
@@ -395,12 +410,12 @@ enum Content {
 impl ResponseBody {
     /// No body.
     pub const fn empty() -> Self {
-        Self(Content::Ours(Bytes::new(), None))
+        Self(Content::Ours(Bytes::new(), None), None)
     }
 
     /// A text of ours.
     pub fn full(text: impl Into<Bytes>) -> Self {
-        Self(Content::Ours(text.into(), None))
+        Self(Content::Ours(text.into(), None), None)
     }
 
     /// A text of ours that the caller begins to take until `at`; past it, whatever serves the exchange is dropped. A pod's
@@ -414,11 +429,35 @@ impl ResponseBody {
 
     /// A pod's body, with what it holds on to.
     pub fn pod(incoming: Incoming, held: Held) -> Self {
-        Self(Content::Pod(incoming, Some(held)))
+        Self(Content::Pod(incoming, Some(held)), None)
+    }
+
+    /// Takes what is remembered of its request, which is told when this ends.
+    pub fn follow(&mut self, trail: Box<Trail>) {
+        self.1 = Some(trail);
+    }
+
+    /// The pod that it comes from, as long as it does.
+    pub fn source(&self) -> Option<&Arc<Pod>> {
+        match &self.0 {
+            Content::Pod(_, held) => held.as_ref().map(|held| held.taken.pod()),
+            Content::Ours(..) => None,
+        }
+    }
+
+    /// The function whose pod that is.
+    pub fn function(&self) -> Option<&Arc<Function>> {
+        match &self.0 {
+            Content::Pod(_, held) => held.as_ref().map(|held| held.counted.function()),
+            Content::Ours(..) => None,
+        }
     }
 
     /// Lets go of everything: the body was read to its end, or it never will be.
     fn end(&mut self, whole: bool) {
+        if let Some(trail) = &mut self.1 {
+            trail.ends(whole);
+        }
         let Content::Pod(_, held) = &mut self.0 else { return };
         let Some(held) = held.take() else { return };
         // Before the slot is given back. A pod may answer whole and leave the rest of the request unread without saying
@@ -443,6 +482,9 @@ impl Body for ResponseBody {
         let mut frame = match &mut this.0 {
             Content::Ours(text, _) => {
                 let text = std::mem::take(text);
+                if let Some(trail) = &mut this.1 {
+                    trail.sends(text.len());
+                }
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
             }
             // HTTP/1 has a lease.
@@ -457,6 +499,9 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => {
                 if let Some(fields) = frame.trailers_mut() {
                     trailers::clean(fields);
+                }
+                if let Some(trail) = &mut this.1 {
+                    trail.sends(frame.data_ref().map_or(0, Bytes::len));
                 }
             }
         }

@@ -13,6 +13,7 @@ use super::again::Again;
 use super::body::{RequestBody, ResponseBody};
 use super::count::Counted;
 use super::fault::{Failure, Fault, Phase};
+use super::trail::Received;
 use crate::function::Function;
 use crate::hold::Grant;
 use crate::server::Peer;
@@ -45,6 +46,8 @@ pub struct Arrival {
     pub grpc: bool,
     /// See [`Accepted::refused`].
     pub refused: Option<Fault>,
+    /// Where the bytes of its body are counted, if somebody asks for them.
+    pub received: Option<Received>,
 }
 
 /// A request to a function.
@@ -73,12 +76,15 @@ pub struct Call {
 }
 
 impl Call {
-    /// A failure of this request.
+    /// A failure of this request, which answers it.
     pub fn failure(&self, fault: Fault, phase: Phase, cold: bool) -> Box<Failure> {
+        if let Some(counted) = &self.counted {
+            counted.answer();
+        }
         Box::new(Failure {
             fault,
             phase,
-            function: Some(self.function.key.to_string()),
+            function: Some(Arc::clone(&self.function)),
             waited: self.arrived.elapsed(),
             limit: None,
             cold,
@@ -118,13 +124,19 @@ pub struct Answer {
     pub timeline: Option<Box<super::timing::Timeline>>,
     /// Whether it waited for a start.
     pub cold: bool,
-    /// `NAMESPACE/NAME` of the function, for the log; only where there is a line to write.
-    pub function: Option<String>,
+    /// The function, where the body does not have it: see [`Answer::function`].
+    pub function: Option<Arc<Function>>,
     /// What went wrong, if something did.
     pub failure: Option<Box<Failure>>,
 }
 
 impl Answer {
+    /// The function, once routed.
+    pub fn function(&self) -> Option<&Arc<Function>> {
+        let failed = || self.failure.as_ref().and_then(|failure| failure.function.as_ref());
+        self.function.as_ref().or_else(|| self.response.body().function()).or_else(failed)
+    }
+
     /// A pod's response to a request that did not wait.
     pub const fn warm(response: Response<ResponseBody>) -> Self {
         Self { response, timeline: None, cold: false, function: None, failure: None }

@@ -1,6 +1,7 @@
 //! Counts requests as present, from here to the end of the response's body or of the upgraded connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
@@ -36,19 +37,34 @@ pub struct Count<S> {
 #[derive(Debug)]
 pub struct Counted {
     function: Arc<Function>,
+    /// Whether there is an answer, whosever; without one its caller went away.
+    answered: AtomicBool,
 }
 
 impl Counted {
     /// Begins to count. Also gives whether the leader should hear of it at once.
     pub fn new(function: &Arc<Function>) -> (Self, bool) {
         let news = function.totals.begin(clock::now());
-        (Self { function: Arc::clone(function) }, news)
+        (Self { function: Arc::clone(function), answered: AtomicBool::new(false) }, news)
+    }
+
+    /// The function.
+    pub fn function(&self) -> &Arc<Function> {
+        &self.function
+    }
+
+    /// There is an answer to it.
+    pub fn answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.function.totals.end(clock::now());
+        if !*self.answered.get_mut() {
+            self.function.record.gone();
+        }
     }
 }
 

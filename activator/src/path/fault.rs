@@ -8,7 +8,7 @@ use crds::Reason;
 use http::{HeaderValue, StatusCode};
 use thiserror::Error;
 
-use crate::function::Key;
+use crate::function::{Function, Key};
 
 /// Where a request was when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -286,8 +286,8 @@ pub struct Failure {
     pub fault: Fault,
     /// Where.
     pub phase: Phase,
-    /// `NAMESPACE/NAME`, once routed.
-    pub function: Option<String>,
+    /// The function, once routed.
+    pub function: Option<Arc<Function>>,
     /// For how long the request was here.
     pub waited: Duration,
     /// The limit that ended it, for faults that are deadlines.

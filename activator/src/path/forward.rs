@@ -86,6 +86,7 @@ impl Shared {
     async fn send(&self, mut call: Box<Call>, grant: Grant) -> Result<Answer, Trouble> {
         let pod = Arc::clone(grant.taken.pod());
         let Some(pool) = pod.pool() else { return Err(again(call, pod, Cause::Gone, Fault::Unreachable)) };
+        self.metrics.underway(&call.function);
         let protocol = pool.target().protocol;
         let sent = Instant::now();
         let (own, deadline, first_byte) = {
@@ -170,8 +171,11 @@ impl Shared {
         }
         // Set by the count layer above; a request that came another way is counted from here.
         let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
+        counted.answer();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(call, response, grant, counted).map(Answer::warm).map_err(Trouble::Failed);
+            let function = Some(Arc::clone(&call.function));
+            let switched = self.switch(call, response, grant, counted).map_err(Trouble::Failed)?;
+            return Ok(Answer { function, ..Answer::warm(switched) });
         }
         let held = Held { taken: grant.taken, lease, upload, counted, deadline: Deadline::set(deadline) };
         Ok(Answer::warm(incoming(response, held)))

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Method, Uri, Version};
 
 use super::fault::Fault;
+use super::trace::TRACEPARENT;
 use super::{http2, target, trailers};
 use crate::args::Limits;
 use crate::wire::MAX_FIELDS;
@@ -22,9 +23,6 @@ pub const COLD_START: HeaderName = HeaderName::from_static("rouse-cold-start");
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Identifies a request in logs and problem documents.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// W3C Trace Context.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -331,34 +329,8 @@ pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     id
 }
 
-/// Keeps the caller's trace, or begins one (W3C Trace Context, section 3.2).
-pub fn ensure_trace(headers: &mut HeaderMap) {
-    let valid = |text: &str| {
-        let hex =
-            |part: &str, len: usize| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let set = |part: &str| part.bytes().any(|b| b != b'0');
-        let mut parts = text.splitn(4, '-');
-        let (version, trace, span, flags) = (parts.next(), parts.next(), parts.next(), parts.next());
-        version.is_some_and(|v| hex(v, 2) && v != "ff")
-            && trace.is_some_and(|t| hex(t, 32) && set(t))
-            && span.is_some_and(|s| hex(s, 16) && set(s))
-            && flags.is_some_and(|f| f.get(..2).is_some_and(|f| hex(f, 2)))
-    };
-    if only(headers, &TRACEPARENT).and_then(|value| value.to_str().ok()).is_some_and(valid) {
-        return;
-    }
-    let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
-    let mut value = *b"00-................................-................-01";
-    value[3..35].copy_from_slice(&hex::<32>(trace));
-    value[36..52].copy_from_slice(&hex::<16>(span.into()));
-    if let Ok(value) = HeaderValue::from_bytes(&value) {
-        headers.insert(TRACEPARENT, value);
-        headers.remove(TRACESTATE);
-    }
-}
-
 /// The lowest `N` hexadecimal digits of a number. By hand, as every request has two of these.
-fn hex<const N: usize>(mut number: u128) -> [u8; N] {
+pub(super) fn hex<const N: usize>(mut number: u128) -> [u8; N] {
     let mut digits = [b'0'; N];
     for digit in digits.iter_mut().rev() {
         *digit = b"0123456789abcdef"[(number & 15) as usize];

@@ -14,6 +14,7 @@ use super::call::{Answer, Call, Sending, Trouble};
 use super::fault::{Failure, Fault, Phase};
 use super::headers;
 use super::timing::Timeline;
+use crate::function::Function;
 use crate::hold::{Entry, Grant, Place, Places};
 use crate::metrics::Metrics;
 use crate::pods::Seen;
@@ -134,6 +135,7 @@ impl Shared {
     ) -> Result<Grant, Box<Failure>> {
         let limit = call.function.spec.load().cold_start;
         let deadline = call.capped(call.arrived + limit);
+        let _waiting = self.metrics.waiting(&call.function);
         let outcome = tokio::select! {
             biased;
             outcome = ticket.granted() => outcome,
@@ -197,7 +199,7 @@ where
         &self,
         mut answer: Answer,
         wait: &Wait,
-        function: &crate::function::Function,
+        function: &Function,
         arrived: Instant,
         sent: Instant,
         seen: Seen,
@@ -214,7 +216,6 @@ where
             }
             self.shared.metrics.held(&timeline, cold);
             answer.timeline = Some(Box::new(timeline));
-            answer.function = Some(function.key.to_string());
         }
         answer
     }

@@ -18,7 +18,10 @@ pub mod rescue;
 pub mod route;
 pub mod target;
 pub mod timing;
+pub mod trace;
+pub mod tracing;
 mod traffic;
+pub mod trail;
 pub mod trailers;
 pub mod tunnel;
 
@@ -28,6 +31,7 @@ use std::sync::Arc;
 use http::Response;
 use tower::{Service, ServiceBuilder};
 
+use self::tracing::Tracing;
 use crate::args::Limits;
 use crate::hold::Places;
 use crate::link::Beacon;
@@ -55,6 +59,8 @@ pub struct Parts {
     pub tunnels: Tunnels,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Traces.
+    pub tracing: Tracing,
 }
 
 /// The data path, outermost first.
@@ -63,7 +69,7 @@ pub fn build(
 ) -> impl Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
     ServiceBuilder::new()
-        .layer(observe::ObserveLayer::new(&parts.metrics)) // one sample and at most one line a response
+        .layer(observe::ObserveLayer::new(&parts.metrics, &parts.tracing)) // one sample and at most one line a response
         .layer(rescue::RescueLayer::new(&parts.limits)) // the only place where a failure becomes a response
         .layer(route::RouteLayer::new(&parts.table, &parts.limits)) // host and path → function; 404, 421
         .layer(count::CountLayer { beacon: Arc::clone(&parts.beacon) }) // a guard that lives until the response's body ends

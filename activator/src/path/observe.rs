@@ -15,18 +15,22 @@ use super::body::ResponseBody;
 use super::call::{Accepted, Answer, Arrival};
 use super::fault::Phase;
 use super::headers;
+use super::tracing::Tracing;
+use super::trail::Trail;
+use crate::function::Function;
 use crate::metrics::Metrics;
 
 /// Makes [`Observe`].
 #[derive(Clone, Debug)]
 pub struct ObserveLayer {
     metrics: Arc<Metrics>,
+    tracing: Tracing,
 }
 
 impl ObserveLayer {
-    /// Samples go to `metrics`.
-    pub fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { metrics: Arc::clone(metrics) }
+    /// Samples go to `metrics`, spans to `tracing`.
+    pub fn new(metrics: &Arc<Metrics>, tracing: &Tracing) -> Self {
+        Self { metrics: Arc::clone(metrics), tracing: tracing.clone() }
     }
 }
 
@@ -34,7 +38,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, metrics: Arc::clone(&self.metrics) }
+        Observe { inner, metrics: Arc::clone(&self.metrics), tracing: self.tracing.clone() }
     }
 }
 
@@ -44,6 +48,7 @@ impl<S> Layer<S> for ObserveLayer {
 pub struct Observe<S> {
     inner: S,
     metrics: Arc<Metrics>,
+    tracing: Tracing,
 }
 
 /// Counts a request whose caller went away: the connection drops its future.
@@ -78,11 +83,13 @@ where
         // At once for all that is put in here and below.
         parts.headers.reserve(headers::ADDED);
         let request_id = headers::ensure_request_id(&mut parts.headers);
-        headers::ensure_trace(&mut parts.headers);
+        let span = self.tracing.begin(&mut parts);
+        let trail = Trail::begin(&parts, &request_id, arrived, refused.is_none(), span);
         let grpc = headers::is_grpc(&parts.headers);
         let unanswered = Unanswered { metrics: Arc::clone(&self.metrics), answered: false };
-        let (id, arrival) = (request_id.clone(), Arrival { parts, body, peer, arrived, request_id, grpc, refused });
-        Observed { answer: self.inner.call(arrival), request_id: id, arrived, unanswered }
+        let (id, received) = (request_id.clone(), trail.as_ref().map(|trail| trail.received().clone()));
+        let arrival = Arrival { parts, body, peer, arrived, request_id, grpc, refused, received };
+        Observed { answer: self.inner.call(arrival), request_id: id, arrived, unanswered, trail }
     }
 }
 
@@ -92,17 +99,22 @@ pub struct Observed<F> {
     request_id: HeaderValue,
     arrived: Instant,
     unanswered: Unanswered,
+    trail: Option<Box<Trail>>,
 }
 
 impl<F: Future<Output = Result<Answer, Infallible>> + Unpin> Future for Observed<F> {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Ok(answer) = ready!(Pin::new(&mut self.answer).poll(cx));
+        let Ok(mut answer) = ready!(Pin::new(&mut self.answer).poll(cx));
         let took = self.arrived.elapsed();
         self.unanswered.answered = true;
         self.unanswered.metrics.answered(&answer, took);
         log(&answer, self.request_id.to_str().unwrap_or_default(), took);
+        if let Some(mut trail) = self.trail.take() {
+            trail.answered(&answer);
+            answer.response.body_mut().follow(trail);
+        }
         Poll::Ready(Ok(answer.response))
     }
 }
@@ -111,7 +123,7 @@ fn log(answer: &Answer, request_id: &str, took: Duration) {
     let status = answer.response.status().as_u16();
     let millis = took.as_millis();
     if let Some(failure) = &answer.failure {
-        let function = failure.function.as_deref().unwrap_or("-");
+        let function = name(failure.function.as_ref());
         let (status, phase, fault) = (failure.fault.status().as_u16(), failure.phase.as_str(), failure.fault.slug());
         let detail = &failure.fault;
         if failure.phase == Phase::Route {
@@ -121,9 +133,13 @@ fn log(answer: &Answer, request_id: &str, took: Duration) {
             info!(request_id, status, function, phase, fault, %detail, millis, "A request was not answered by its function.");
         }
     } else if let Some(timeline) = &answer.timeline {
-        let function = answer.function.as_deref().unwrap_or("-");
+        let function = name(answer.function());
         info!(request_id, status, function, millis, phases = %timeline, cold = answer.cold, "A held request was answered.");
     } else {
         debug!(request_id, status, millis, "A request was answered.");
     }
+}
+
+fn name(function: Option<&Arc<Function>>) -> String {
+    function.map_or_else(|| "-".to_owned(), |function| function.key.to_string())
 }

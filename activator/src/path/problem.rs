@@ -35,7 +35,7 @@ fn document(failure: &Failure, request_id: &str) -> Response<ResponseBody> {
         "requestId": request_id,
     });
     if let Some(function) = &failure.function {
-        problem["function"] = json!(function);
+        problem["function"] = json!(function.key.to_string());
     }
     if let Some(limit) = failure.limit {
         problem["limitMs"] = json!(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
@@ -85,13 +85,14 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::function::{Function, Key, Spec};
     use crate::path::fault::{Fault, Phase, Share};
 
     fn failure(fault: Fault) -> Failure {
         Failure {
             fault,
             phase: Phase::Hold,
-            function: Some("shop/hello".into()),
+            function: Some(Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test())),
             waited: Duration::from_millis(1500),
             limit: Some(Duration::from_secs(60)),
             cold: true,

@@ -47,7 +47,7 @@ pub struct Route<S> {
 
 impl<S> Route<S> {
     fn find(&self, arrival: Arrival) -> Result<Box<Call>, Fault> {
-        let Arrival { parts, body, peer, arrived, grpc, refused, .. } = arrival;
+        let Arrival { parts, body, peer, arrived, grpc, refused, received, .. } = arrival;
         if let Some(fault) = refused {
             return Err(fault);
         }
@@ -64,7 +64,7 @@ impl<S> Route<S> {
         headers::set_forwarded(&mut parts.headers, &peer.by, &host);
         Ok(Box::new(Call {
             parts,
-            body: (!body.is_end_stream()).then(|| RequestBody::new(body, peer.http2)),
+            body: (!body.is_end_stream()).then(|| RequestBody::new(body, peer.http2).counted_by(received)),
             host,
             upgrade,
             peer,

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::census::{Alive, Served};
+
 /// A SYN that is lost is sent again by the kernel after a second; another attempt beside it costs a packet. Within a
 /// cluster an answer takes well under a millisecond.
 const OVERLAP: Duration = Duration::from_millis(100);
@@ -46,22 +48,23 @@ pub enum Refused {
 pub(super) struct Connector {
     address: SocketAddr,
     closed: CancellationToken,
+    served: Served,
 }
 
 impl Connector {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, closed: CancellationToken::new() }
+        Self { address, closed: CancellationToken::new(), served: Served::default() }
     }
 
-    /// Connects and shakes hands. Ends at once when the pool is closed, and never gives a connection of a closed one.
+    /// Connects and shakes hands; whatever serves the connection keeps the second argument. Ends at once when the pool is closed, and never gives a connection of a closed one.
     ///
     /// # Errors
     /// [`Refused`], but not [`Refused::Shared`].
-    pub(super) async fn connect<S, F>(&self, handshake: impl FnOnce(TcpStream) -> F) -> Result<S, Refused>
+    pub(super) async fn connect<S, F>(&self, handshake: impl FnOnce(TcpStream, Alive) -> F) -> Result<S, Refused>
     where
         F: Future<Output = hyper::Result<S>>,
     {
-        let connected = async { Ok(handshake(open(self.address).await?).await?) };
+        let connected = async { Ok(handshake(open(self.address).await?, self.served.enter()).await?) };
         let connected = self.closed.run_until_cancelled(connected).await;
         self.check()?;
         connected.unwrap_or(Err(Refused::Closed))
@@ -73,6 +76,11 @@ impl Connector {
     /// [`Refused::Closed`].
     pub(super) fn check(&self) -> Result<(), Refused> {
         if self.closed.is_cancelled() { Err(Refused::Closed) } else { Ok(()) }
+    }
+
+    /// Connections that are served now.
+    pub(super) fn open(&self) -> usize {
+        self.served.now()
     }
 
     pub(super) fn close(&self) {

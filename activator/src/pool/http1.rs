@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::census::Alive;
 use super::idle::{Idle, Lease};
 use super::{Connection, Connector, Exchange, FRESH, Refused, SendError};
 use crate::path::body::RequestBody;
@@ -82,6 +83,10 @@ impl Connections {
         self.lock().idle.retain(|idle| !idle.line.is_closed() && !idle.is_older(now, most));
     }
 
+    pub(super) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -132,18 +137,22 @@ async fn attempt(
     Ok(Exchange { response, lease: Some(lease) })
 }
 
-async fn handshake(stream: TcpStream) -> hyper::Result<Line> {
+async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Line> {
     let expects = Expects::default();
     let io = TokioIo::new(Outlet::new(stream, expects.clone(), usize::try_from(HEAD).unwrap_or(usize::MAX)));
     let (requests, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
-    tokio::spawn(connection.with_upgrades());
+    tokio::spawn(async move {
+        let _alive = alive;
+        connection.with_upgrades().await
+    });
     Ok(Line { requests, expects })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::census::Served;
     use crate::world::eventually;
 
     /// An unused connection, and the pod's end of it.
@@ -151,7 +160,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (stream, accepted) =
             tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), async { listener.accept().await });
-        let mut line = handshake(stream.unwrap()).await.unwrap();
+        let mut line = handshake(stream.unwrap(), Served::default().enter()).await.unwrap();
         line.requests.ready().await.unwrap();
         (line, accepted.unwrap().0)
     }

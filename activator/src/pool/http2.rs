@@ -11,6 +11,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use super::census::Alive;
 use super::http1::HEAD;
 use super::{Connection, Connector, Exchange, Refused, SendError};
 use crate::path::body::RequestBody;
@@ -144,7 +145,7 @@ fn request_head(request: &Request<RequestBody>) -> Request<()> {
     head
 }
 
-async fn handshake(stream: TcpStream) -> hyper::Result<Sender> {
+async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Sender> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -154,6 +155,9 @@ async fn handshake(stream: TcpStream) -> hyper::Result<Sender> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(stream))
         .await?;
-    tokio::spawn(connection);
+    tokio::spawn(async move {
+        let _alive = alive;
+        connection.await
+    });
     Ok(sender)
 }

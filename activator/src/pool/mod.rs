@@ -2,6 +2,7 @@
 //! address: a closed pool opens no connection and sends no request, not even one that holds the pool already, so an IP that
 //! another pod gets never receives a request meant for this one.
 
+mod census;
 mod connect;
 mod http1;
 mod http2;
@@ -15,6 +16,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use thiserror::Error;
 
+pub use census::Census;
 use connect::Connector;
 pub use connect::Refused;
 pub use idle::Lease;
@@ -116,6 +118,11 @@ impl Pool {
             (SendError::Broken { error, .. }, Err(_)) => SendError::Broken { error, on: Connection::Closed },
             (lost, Ok(())) => lost,
         })
+    }
+
+    /// How many connections there are now.
+    pub fn connections(&self) -> Census {
+        Census { open: self.connector.open(), idle: self.shares.iter().map(|share| share.http1.idle()).sum() }
     }
 
     /// Closes connections that have been unused for longer than `most`.

@@ -1,5 +1,6 @@
 //! Callers' connections: accepted, served, and let go of when the process stops.
 
+mod callers;
 mod connection;
 mod deadline;
 mod io;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, info, warn};
 
+pub use callers::Callers;
 pub use deadline::{Deadline, within};
 pub use io::Peer;
 pub use upload::{Pace, Reading, Slow};
@@ -44,6 +46,8 @@ pub struct Room {
     peers: Arc<Peers>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    /// Counted here.
+    pub callers: Arc<Callers>,
 }
 
 impl Room {
@@ -55,6 +59,7 @@ impl Room {
             peers: Peers::new(limits.max_connections_per_peer.get()),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
+            callers: Arc::default(),
         }
     }
 }
@@ -91,10 +96,10 @@ where
             };
             let (limits, metrics) = (Arc::clone(&room.limits), Arc::clone(&room.metrics));
             let serving = connection::serve(stream, address, path.clone(), limits, metrics, admitted, stop.clone());
-            let cut = cut.clone();
+            let (cut, caller) = (cut.clone(), room.callers.enter());
             tasks.spawn(async move {
                 Quiet::new(cut.cancelled()).until(serving).await;
-                drop(permit);
+                drop((permit, caller));
             });
         }
     };

@@ -183,7 +183,7 @@ impl Waker {
         let error = match answer {
             Ok(version) => {
                 function.wakes.answered(Instant::now());
-                self.metrics.wake(WakeResult::Ok);
+                self.metrics.wake(function, WakeResult::Ok);
                 debug!(function = %function.key, replicas, "Woken.");
                 episode.asked = Some(Asked { replicas, version, at, writes });
                 episode.backoff = SHORTEST;
@@ -198,23 +198,23 @@ impl Waker {
         let again = std::mem::replace(&mut episode.conflict, meaning == Meaning::Conflict);
         match meaning {
             Meaning::Already => {
-                self.metrics.wake(WakeResult::Already);
+                self.metrics.wake(function, WakeResult::Already);
                 episode.asked = Some(Asked { replicas, version: None, at, writes });
             }
             Meaning::Conflict => {
-                self.metrics.wake(WakeResult::Conflict);
+                self.metrics.wake(function, WakeResult::Conflict);
                 // The second in a row is no accident.
                 if again {
                     self.pause(function, episode).await;
                 }
             }
             Meaning::Later => {
-                self.metrics.wake(WakeResult::Error);
+                self.metrics.wake(function, WakeResult::Error);
                 warn!(function = %function.key, %error, "A wake failed; trying again.");
                 self.pause(function, episode).await;
             }
             Meaning::Refused(words) => {
-                self.metrics.wake(WakeResult::Refused);
+                self.metrics.wake(function, WakeResult::Refused);
                 episode.refusals += 1;
                 let since = *episode.refused_since.get_or_insert(at);
                 if episode.refusals >= REFUSALS && since.elapsed() >= REFUSED_FOR {

@@ -1,6 +1,7 @@
 //! Tests of the whole data path: callers over TCP, pods that are servers in this process, and an API server that is a
 //! script and fails on whatever is not in it.
 
+mod access;
 mod addresses;
 mod again;
 mod bodies;
@@ -16,6 +17,7 @@ mod outliers;
 mod overload;
 mod pod;
 mod protocols;
+mod seen;
 mod uploads;
 mod warm;
 mod wire;
@@ -41,13 +43,16 @@ use tower_test::mock::{self, Handle, SendResponse};
 pub(crate) use pod::{TestPod, listener, narrow_listener};
 
 use crate::args::Limits;
+use crate::debug::View;
 use crate::hold::Places;
 use crate::index::Index;
 use crate::link::Beacon;
-use crate::metrics::Metrics;
+use crate::metrics::{Levels, Metrics};
+use crate::path::tracing::Tracing;
 use crate::path::{self, tunnel::Tunnels};
 use crate::probe::Prober;
 use crate::routes::Table;
+use crate::server::Room;
 use crate::wake::Waker;
 
 /// Nothing in these tests takes longer.
@@ -60,6 +65,7 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     api: Handle<Request<Body>, Response<Body>>,
     registry: Registry,
+    pub(crate) view: View,
     prober: Prober,
     pub(crate) stop: CancellationToken,
     pub(crate) cut: CancellationToken,
@@ -73,6 +79,11 @@ pub(crate) async fn world() -> World {
 
 /// The same with other fields in its spec.
 pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
+    world_traced(spec, limits, Tracing::default()).await
+}
+
+/// The same with traces.
+pub(crate) async fn world_traced(spec: Value, limits: Limits, tracing: Tracing) -> World {
     let (service, api) = mock::pair::<Request<Body>, Response<Body>>();
     let client = Client::new(service, "default");
     let mut registry = Registry::default();
@@ -83,22 +94,25 @@ pub(crate) async fn world_with(spec: Value, limits: Limits) -> World {
     let index = Arc::new(Index::new(Arc::clone(&table), Arc::clone(&beacon)));
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let limits = Arc::new(limits);
+    let (places, room) = (Places::new(&limits), Room::new(&limits, &metrics));
+    Levels::register(&mut registry, &metrics, &index, &places, &room.callers);
+    let view = View::new(&index, &table, &places, &room.callers);
     tokio::spawn(crate::pods::survey::run(Arc::clone(&index), Arc::clone(&metrics), cut.clone()));
     let parts = path::Parts {
         table,
         limits: Arc::clone(&limits),
-        places: Places::new(&limits),
+        places,
         waker: Waker::new(client, Duration::from_secs(10), &metrics, &index, &beacon),
         beacon: Arc::clone(&beacon),
         tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
         metrics: Arc::clone(&metrics),
+        tracing,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let room = crate::server::Room::new(&limits, &metrics);
     tokio::spawn(crate::server::serve(listener, path::build(&parts), room, stop.clone(), cut.clone()));
     let prober = Prober::new(Arc::clone(&beacon));
-    let mut world = World { index, beacon, address, api, registry, prober, stop, cut, version: 0 };
+    let mut world = World { index, beacon, address, api, registry, view, prober, stop, cut, version: 0 };
     world.function("r1", spec);
     world.deployment("r1", 0);
     world
@@ -235,9 +249,19 @@ impl World {
 
     /// Whether this line is among the metrics.
     pub(crate) fn says(&self, line: &str) -> bool {
+        self.metrics().lines().any(|own| own == line)
+    }
+
+    /// What `/debug` answers.
+    pub(crate) fn debug(&self, query: &str) -> Value {
+        serde_json::from_str(&self.view.answer(query).unwrap()).unwrap()
+    }
+
+    /// What a scrape gets.
+    pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
-        text.lines().any(|own| own == line)
+        text
     }
 
     /// How many requests are held.

@@ -1,4 +1,4 @@
-//! Health and metrics, on a port of their own.
+//! Health, metrics, and what only the pod itself may ask, on a port of their own.
 
 use std::{
     future::Future,
@@ -12,9 +12,9 @@ use std::{
 
 use axum::{
     Router,
-    extract::State,
+    extract::{ConnectInfo, RawQuery, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -53,11 +53,36 @@ async fn ready(State(readiness): State<Readiness>) -> impl IntoResponse {
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
-    let mut text = String::new();
-    match encode(&mut text, &registry) {
-        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, OPENMETRICS)], text),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
+    // Megabytes of text, where functions are many: not on a thread that requests wait for.
+    let encoded = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        encode(&mut text, &registry).map(|()| text)
+    });
+    match encoded.await {
+        Ok(Ok(text)) => (StatusCode::OK, [(header::CONTENT_TYPE, OPENMETRICS)], text),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
     }
+}
+
+/// A route that is answered only to who connects from the same pod, as `kubectl port-forward` does; others get 403. `answer`
+/// makes JSON of the query, or says what is wrong with that, which is answered 400.
+pub fn local(path: &str, answer: impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static) -> Router {
+    let handler = |ConnectInfo(peer): ConnectInfo<SocketAddr>, RawQuery(query): RawQuery| async move {
+        if !peer.ip().to_canonical().is_loopback() {
+            return say(StatusCode::FORBIDDEN, "only from within the pod: kubectl port-forward leads there");
+        }
+        let answer = tokio::task::spawn_blocking(move || answer(query.as_deref().unwrap_or_default()));
+        match answer.await {
+            Ok(Ok(json)) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
+            Ok(Err(wrong)) => say(StatusCode::BAD_REQUEST, &wrong),
+            Err(_) => say(StatusCode::INTERNAL_SERVER_ERROR, "it could not be answered"),
+        }
+    };
+    Router::new().route(path, get(handler))
+}
+
+fn say(status: StatusCode, text: &str) -> Response {
+    (status, format!("{text}\n")).into_response()
 }
 
 /// Serves [`routes`] on every address until `stop` is done. Returns once the port is bound; the server runs in a task of
@@ -72,6 +97,7 @@ pub async fn serve(
 ) -> io::Result<SocketAddr> {
     let listener = listen(port).await?;
     let address = listener.local_addr()?;
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stop).await });
     Ok(address)
 }
@@ -111,6 +137,37 @@ mod tests {
         assert_eq!(fetch(&routes, "/readyz").await.0, StatusCode::OK);
         readiness.set(false);
         assert_eq!(fetch(&routes, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn what_is_local_is_not_for_the_cluster() {
+        let answer = |query: &str| if query == "no" { Err("no".to_owned()) } else { Ok(format!("[{query:?}]")) };
+        let routes = local("/debug", answer);
+        let ask = async |from: &str, query: &str| {
+            let mut request = Request::get(format!("/debug?{query}")).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(from.parse().unwrap()));
+            let response = routes.clone().oneshot(request).await.unwrap();
+            let status = response.status().as_u16();
+            (status, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+        };
+        for from in ["127.0.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"] {
+            assert_eq!(ask(from, "a=b").await, (200, "[\"a=b\"]".to_owned()), "{from}");
+        }
+        assert_eq!(ask("127.0.0.1:5", "no").await, (400, "no\n".to_owned()));
+        for from in ["10.0.0.1:5", "[fd00::1]:5", "[::ffff:10.0.0.1]:5"] {
+            assert_eq!(ask(from, "a=b").await.0, 403, "{from}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_server_knows_who_asks() {
+        let routes = local("/debug", |_| Ok("{}".to_owned()));
+        let address = serve(0, routes, std::future::pending()).await.unwrap();
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", address.port())).await.unwrap();
+        let (mut answer, ask) = (String::new(), b"GET /debug HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, ask).await.unwrap();
+        tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("{}"), "{answer}");
     }
 
     #[tokio::test]

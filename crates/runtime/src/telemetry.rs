@@ -2,7 +2,13 @@
 
 use std::io;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,14 +35,22 @@ impl std::str::FromStr for Format {
 /// Starts logging to standard error. `filter` is `tracing`'s syntax, such as `info` or `info,activator::wake=debug`; what
 /// it does not understand is said on standard error and `info` is taken.
 pub fn init(filter: &str, format: Format) {
+    // A second start, as tests do, keeps the first subscriber.
+    let _ = subscriber(filter, format, io::stderr).try_init();
+}
+
+/// The same, written elsewhere.
+pub fn subscriber<W>(filter: &str, format: Format, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
         eprintln!("the log filter {filter:?} is not valid ({error}): taking \"info\"");
         EnvFilter::new("info")
     });
     let registry = tracing_subscriber::registry().with(filter);
-    // A second start, as tests do, keeps the first subscriber.
-    let _ = match format {
-        Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init(),
-        Format::Text => registry.with(fmt::layer().with_writer(io::stderr)).try_init(),
-    };
+    match format {
+        Format::Json => Box::new(registry.with(fmt::layer().json().flatten_event(true).with_writer(writer))),
+        Format::Text => Box::new(registry.with(fmt::layer().with_writer(writer))),
+    }
 }

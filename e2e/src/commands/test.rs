@@ -32,7 +32,7 @@ pub(super) struct Test {
 
 /// Arguments of `cargo test` for each stage that needs no node.
 const UNIT: &[(&str, &[&str])] = &[
-    ("unit, property and mock-API-server tests", &["--workspace", "--exclude", "e2e"]),
+    ("unit, property and mock-API-server tests", &["--workspace", "--exclude", "e2e", "--features", "activator/otel"]),
     ("end-to-end tools", &["--package", "e2e", "--lib"]),
     ("the same bytes, read by five servers", &["--package", "e2e", "--test", "differential"]),
     (MODEL_CHECKS, &["--package", "activator", "--lib", "--release", "--target-dir", "target/loom"]),

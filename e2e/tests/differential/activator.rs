@@ -10,6 +10,7 @@ use activator::hold::Places;
 use activator::index::Index;
 use activator::link::Beacon;
 use activator::metrics::Metrics;
+use activator::path::tracing::Tracing;
 use activator::path::{self, tunnel::Tunnels};
 use activator::probe::Prober;
 use activator::routes::Table;
@@ -70,6 +71,7 @@ impl Activator {
             beacon: Arc::clone(&beacon),
             tunnels: Tunnels::new(cut.clone(), &limits, &metrics),
             metrics: Arc::clone(&metrics),
+            tracing: Tracing::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -219,3 +219,6 @@ impl Metrics {
         self.drains.get_or_create(&DrainLabels { reason, result }).inc();
     }
 }
+
+#[cfg(test)]
+mod tests;

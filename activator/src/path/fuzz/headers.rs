@@ -8,6 +8,7 @@ use http::{Request, Version};
 
 use crate::args::Limits;
 use crate::path::headers::{self, By, Sender};
+use crate::path::trace;
 use crate::spelling::spell;
 
 const WORDS: &[&[u8]] = &[
@@ -71,7 +72,7 @@ fn head(lines: &[u8]) -> Parts {
 /// The head as the layers leave it, each doing its part, and the authority that it was routed by. `None`: it is refused.
 fn pass(mut parts: Parts, has_body: bool) -> Option<(Parts, HeaderValue)> {
     headers::ensure_request_id(&mut parts.headers);
-    headers::ensure_trace(&mut parts.headers);
+    trace::ensure(&mut parts.headers);
     let host = HeaderValue::from_str(headers::authority(&parts, &Limits::default()).ok()?).ok()?;
     headers::strip(&mut parts.headers, Sender::Caller);
     headers::set_forwarded(&mut parts.headers, &By::new(IpAddr::from([127, 0, 0, 9])), &host);
