@@ -65,7 +65,9 @@ fn follow(plan: &Plan, steps: &Steps) -> Result<()> {
 /// executables cargo keeps in a folder `deps` beside it.
 fn program() -> Result<PathBuf> {
     let current = std::env::current_exe()?;
-    let Some(deps) = current.parent().filter(|folder| folder.ends_with("deps")) else { return Ok(current) };
+    let Some(deps) = current.parent().filter(|folder| folder.ends_with("deps")) else {
+        return Ok(init::OWN_PROGRAM.into());
+    };
     let beside = deps.with_file_name("e2e");
     if !beside.is_file() {
         bail!("{} is not built: start the node by `cargo e2e up`", beside.display());

@@ -34,7 +34,7 @@ use plan::Plan;
 use state::Process;
 
 pub use components::Component;
-pub use init::{COMMAND as INIT_COMMAND, Child, Ended, inside as init_inside, outside as init_outside};
+pub use init::{COMMAND as INIT_COMMAND, Child, Ended, OWN_PROGRAM, inside as init_inside, outside as init_outside};
 pub(crate) use namespace::Network;
 pub use paths::Paths;
 

@@ -28,6 +28,8 @@ pub use children::{Child, Ended};
 
 /// The hidden subcommand that a node's processes run under.
 pub const COMMAND: &str = "node-init";
+/// The program that runs, even where cargo has put another in its place since: it does so when it builds the tests.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Outside the namespaces: makes them, starts [`inside`] as the first process in them, writes down
 /// which process that is, and ends. The kernel puts only children into a new pid namespace, hence two
@@ -37,8 +39,7 @@ pub fn outside(root: &Path) -> Result<()> {
     setsid().context("cannot leave the terminal's session")?;
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWUTS)
         .context("cannot make namespaces (root is needed)")?;
-    let program = std::env::current_exe()?;
-    let child = Command::new(program).args([COMMAND, "inside"]).arg(root).current_dir("/").spawn()?;
+    let child = Command::new(OWN_PROGRAM).args([COMMAND, "inside"]).arg(root).current_dir("/").spawn()?;
     let pid = i32::try_from(child.id())?;
     stored::save(&paths.state(), &Process::of(pid)?)
 }

@@ -4,7 +4,6 @@ mod attack;
 mod fence;
 mod frames;
 
-use std::env::current_exe;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -111,7 +110,7 @@ async fn one_attack(stage: &Stage, processes: &Processes, attack: Attack, share:
     let connections = if attack.is_slow() { stage.much(5000, 500) } else { CONNECTIONS };
     let step = stage.long(attack.name(), seconds);
     let fence = Fence::new(&format!("rouse-attacker-{}", std::process::id()), ATTACKER)?;
-    let mut child = Command::new(current_exe()?)
+    let mut child = Command::new(crate::node::OWN_PROGRAM)
         .args([COMMAND, &attack.name(), "--entry", &stage.scene.entry.to_string()])
         .args(["--host", &stage.scene.host("target"), "--connections", &connections.to_string()])
         .args(["--seconds", &seconds.to_string()])
