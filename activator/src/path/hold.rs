@@ -236,9 +236,11 @@ where
     fn call(&mut self, call: Box<Call>) -> Self::Future {
         let hold = self.clone();
         match call.function.pass(|_| true) {
-            Some(grant) if call.function.is_swamped(grant.taken.pod()) => Holding(Turn::Refused(call)),
-            Some(grant) => Holding(Turn::First(self.inner.call(Sending { call, grant }), hold)),
-            None => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
+            Some(grant) if !call.function.is_swamped(grant.taken.pod()) => {
+                Holding(Turn::First(self.inner.call(Sending { call, grant }), hold))
+            }
+            // To be held, or refused.
+            _ => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
         }
     }
 }
@@ -249,9 +251,7 @@ pub struct Holding<S: Service<Sending>>(Turn<S>);
 enum Turn<S: Service<Sending>> {
     /// It passed.
     First(S::Future, Hold<S>),
-    /// Every pod has enough to do.
-    Refused(Box<Call>),
-    /// It waits, or has to go through again.
+    /// It waits, is refused, or has to go through again.
     Further(BoxFuture<'static, Result<Answer, Box<Failure>>>),
 }
 
@@ -280,7 +280,6 @@ where
         }
         match &mut self.0 {
             Turn::Further(answer) => answer.as_mut().poll(cx),
-            Turn::Refused(call) => Poll::Ready(Err(call.failure(Fault::Overloaded, Phase::Hold, false))),
             Turn::First(..) => Poll::Pending,
         }
     }
