@@ -171,7 +171,7 @@ mod tests {
         let args = Args::try_parse_from(["activator"]).unwrap();
         assert_eq!(args.port, 8080);
         assert_eq!(args.unschedulable, Duration::from_secs(10));
-        assert_eq!(Limits::default().max_held.get(), 25_000);
+        assert_eq!((Limits::default().max_held.get(), Limits::default().max_ahead_bytes), (25_000, 64 << 20));
     }
 
     #[test]

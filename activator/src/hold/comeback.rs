@@ -47,8 +47,8 @@ impl Outlook {
     /// Until there is room. A start that takes longer than they do is taken for half done.
     fn wait(self) -> Duration {
         let start = self.start.map_or(Duration::ZERO, |(usual, underway)| {
-            let usual = usual.unwrap_or(START);
-            if underway < usual { usual - underway } else { underway - usual }
+            // What is left, or by how much it is late.
+            usual.unwrap_or(START).abs_diff(underway)
         });
         // Where nothing is known of the rate, whoever comes back finds out.
         let drain = self.rate.filter(|_| self.waiting > 0).map_or(0.0, |rate| self.waiting as f64 / rate);

@@ -102,18 +102,21 @@ async fn one_that_passed_and_comes_back_goes_before_those_who_came_since() {
     });
     let (waker, _api) = Waker::test(&metrics);
     let hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
-    let ask = async |path: &'static str| {
+    let to = async |path: &'static str| {
         let mut call = call(&function).await;
         call.parts.uri = http::Uri::from_static(path);
-        let mut hold = hold.clone();
-        tokio::spawn(async move { hold.call(Box::new(call)).await.is_ok() })
+        Box::new(call)
     };
-    let first = ask("/first").await;
+    let ask = |call| {
+        let mut hold = hold.clone();
+        tokio::spawn(async move { hold.call(call).await.is_ok() })
+    };
+    let first = ask(to("/first").await);
     assert_eq!(comings.recv().await.unwrap(), "/first");
     pod.cast_doubt();
-    let second = ask("/second").await;
+    let second = ask(to("/second").await);
     eventually(|| function.gate.held() == 1).await;
-    let third = ask("/third").await;
+    let third = ask(to("/third").await);
     eventually(|| function.gate.held() == 2).await;
     back.notify_one();
     eventually(|| function.gate.held() == 3 || first.is_finished()).await;

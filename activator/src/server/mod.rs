@@ -33,7 +33,7 @@ use crate::args::Limits;
 use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
-use crate::path::room::Room as Bytes;
+use crate::path::room;
 use peers::Peers;
 use quiet::Quiet;
 
@@ -48,7 +48,7 @@ pub struct Room {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     /// For what callers of held requests send meanwhile.
-    ahead: Arc<Bytes>,
+    ahead: Arc<room::Room>,
     /// Counted here.
     pub callers: Arc<Callers>,
 }
@@ -62,7 +62,7 @@ impl Room {
             peers: Peers::new(limits.max_connections_per_peer.get()),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
-            ahead: Bytes::new(limits.max_ahead_bytes),
+            ahead: room::Room::new(limits.max_ahead_bytes),
             callers: Arc::default(),
         }
     }
