@@ -1,7 +1,7 @@
 //! The access log, as it is written.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use clap::Parser as _;
 use http::Request;
@@ -9,11 +9,16 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 use super::warm::warm;
 use super::{TestPod, eventually, world};
 use crate::args::Args;
+
+/// Beside it no other is the only one of the process: then whether a line is wanted would be up to the thread that comes by
+/// it first, which may be another test's.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
@@ -31,6 +36,7 @@ impl Write for Log {
 impl Log {
     /// Starts it as the program does with these arguments. Everything in a test runs in its thread.
     pub(super) fn start(args: &[&str]) -> (Self, DefaultGuard) {
+        LazyLock::force(&ANOTHER);
         let args = Args::try_parse_from([&["activator"], args].concat()).unwrap();
         let log = Self::default();
         let out = log.clone();
