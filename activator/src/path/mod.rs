@@ -16,6 +16,7 @@ pub mod problem;
 pub mod replay;
 pub mod rescue;
 pub mod route;
+mod spare;
 pub mod target;
 pub mod timing;
 pub mod trace;
