@@ -23,7 +23,7 @@ use super::count::Counted;
 use super::fault::{Fault, Phase};
 use super::headers::{self, Sender};
 use super::http2;
-use super::replay::Room;
+use super::room::Room;
 use super::spare::Spare;
 use super::tunnel::Tunnels;
 use crate::args::Limits;

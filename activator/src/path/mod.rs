@@ -15,6 +15,7 @@ pub mod observe;
 pub mod problem;
 pub mod replay;
 pub mod rescue;
+pub mod room;
 pub mod route;
 mod spare;
 pub mod target;

@@ -1,4 +1,4 @@
-//! A look at every pod each second, for those that have gone silent.
+//! A look at every pod each second: for those that have gone silent, and for how fast they answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ impl Survey {
         let mut found = 0;
         for function in functions {
             let serving = function.serving.load();
+            if !serving.is_empty() {
+                function.look_at_drain(now);
+            }
             if serving.len() < 2 {
                 continue;
             }

@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
+use super::Room;
 use super::deadline::{self, Late, watched};
 use super::io::{self as peer_io, Peer, Scan};
 use super::peers::Admitted;
 use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
-use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 use crate::path::headers;
@@ -77,8 +77,7 @@ pub(super) async fn serve<P>(
     stream: TcpStream,
     address: SocketAddr,
     path: P,
-    limits: Arc<Limits>,
-    metrics: Arc<Metrics>,
+    room: Room,
     admitted: Admitted,
     stop: CancellationToken,
 ) where
@@ -87,6 +86,7 @@ pub(super) async fn serve<P>(
         + Send
         + 'static,
 {
+    let Room { limits, metrics, ahead, .. } = room;
     let opened = stop.run_until_cancelled(open(&stream, &limits)).await;
     let Some(Ok(is_http2)) = opened else {
         debug!(peer = %address, "A connection was closed before its first request.");
@@ -103,7 +103,7 @@ pub(super) async fn serve<P>(
     } else {
         Scan::Heads(Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()))
     };
-    let (io, peer) = peer_io::split(stream, address, Some(scan));
+    let (io, peer) = peer_io::split(stream, address, Some(scan), &ahead);
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let service = service_fn(move |request: Request<Incoming>| {
