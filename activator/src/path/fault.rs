@@ -252,7 +252,9 @@ impl Fault {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::QueueFull(_) | Self::Overloaded | Self::ShuttingDown => Some(Duration::from_secs(1)),
-            Self::StartFailed { .. } | Self::WakeRefused(_) => Some(Duration::from_secs(5)),
+            Self::StartFailed { .. } | Self::WakeRefused(_) | Self::ColdStartDeadline(_) => {
+                Some(Duration::from_secs(5))
+            }
             Self::Paused | Self::ScaledToZeroByHand(_) => Some(Duration::from_secs(30)),
             _ => None,
         }
