@@ -96,7 +96,7 @@ impl Prober {
                     let Some(pool) = pod.pool() else { return false };
                     if attempts.len() < OVERLAP {
                         let path = Arc::clone(&function.spec.load().readiness);
-                        attempts.push(self.attempt(pool, path, &function.key.name));
+                        attempts.push(self.attempt(pool, path, &function.key.name, pod.is_lifeless()));
                     }
                     let now = Instant::now();
                     next = now + pause(now - began);
@@ -105,10 +105,12 @@ impl Prober {
         }
     }
 
-    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str) -> (Arc<Pool>, bool) {
+    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str, lifeless: bool) -> (Arc<Pool>, bool) {
         let Ok(_permit) = self.attempts.acquire().await else { return (pool, false) };
         let target = pool.target();
-        let passed = if path.is_empty() {
+        let passed = if path.is_empty() && lifeless {
+            is_alive(target.address, host).await
+        } else if path.is_empty() {
             matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
         } else {
             matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))

@@ -26,21 +26,36 @@ pub async fn run(index: Arc<Index>, metrics: Arc<Metrics>, stop: CancellationTok
     // After a pause of the whole process every pod seems silent; several looks in a row would make it worse.
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
-        for (function, pod) in survey.look(&index.functions(), Instant::now()) {
-            metrics.ejected(Ejection::Silence);
-            tokio::spawn(give_up(function, pod));
+        for Found { function, pod, ejected } in survey.look(&index.functions(), Instant::now()) {
+            if ejected {
+                metrics.ejected(Ejection::Silence);
+            }
+            tokio::spawn(ask(function, pod, Arc::clone(&metrics)));
         }
     }
 }
 
-/// What waits at a pod that has gone silent may go elsewhere, if the pod is dead. One that is alive is slow with what it has,
-/// and would be as slow again.
-async fn give_up(function: Arc<Function>, pod: Arc<Pod>) {
+/// A pod that gives no answers.
+struct Found {
+    function: Arc<Function>,
+    pod: Arc<Pod>,
+    /// Whether it is left alone already.
+    ejected: bool,
+}
+
+/// Asks a pod for a sign of life. One that gives none is left alone, and what waits there may go elsewhere. One that is alive is
+/// slow with what it has, and another one would be as slow.
+async fn ask(function: Arc<Function>, pod: Arc<Pod>, metrics: Arc<Metrics>) {
     let Some(pool) = pod.pool().filter(|pool| pool.target().protocol == Protocol::HTTP1) else { return };
-    if !probe::is_alive(pool.target().address, &function.key.name).await {
-        info!(function = %function.key, pod = %pod.name, "A pod gives no sign of life: no request waits for it that can go elsewhere.");
-        pool.give_up();
+    if probe::is_alive(pool.target().address, &function.key.name).await {
+        return;
     }
+    pod.find_lifeless();
+    if function.eject(&pod, "it gives no sign of life", Instant::now()) {
+        metrics.ejected(Ejection::Silence);
+    }
+    info!(function = %function.key, pod = %pod.name, "What waits at a pod without a sign of life may go elsewhere.");
+    pool.give_up();
 }
 
 /// What is remembered of pods, by UID.
@@ -50,8 +65,8 @@ struct Survey {
 }
 
 impl Survey {
-    /// The pods that were found silent and are left alone from now on.
-    fn look(&mut self, functions: &[Arc<Function>], now: Instant) -> Vec<(Arc<Function>, Arc<Pod>)> {
+    /// The pods that were found silent, and are left alone from now on, or quiet.
+    fn look(&mut self, functions: &[Arc<Function>], now: Instant) -> Vec<Found> {
         let mut before = std::mem::take(&mut self.watches);
         let mut found = Vec::new();
         for function in functions {
@@ -64,8 +79,10 @@ impl Survey {
                 let mut watch = before.remove(&pod.uid).unwrap_or_default();
                 let heads = pod.pulse.heads();
                 let silent = watch.look(heads, pod.slots.read().in_flight, all.saturating_sub(heads), now);
-                if silent && pod.is_ready() && function.eject(pod, "it gives no answers", now) {
-                    found.push((Arc::clone(function), Arc::clone(pod)));
+                let quiet = watch.is_quiet(heads, pod.pulse.awaited(), all.saturating_sub(heads), now);
+                let ejected = silent && pod.is_ready() && function.eject(pod, "it gives no answers", now);
+                if ejected || (quiet && pod.is_ready()) {
+                    found.push(Found { function: Arc::clone(function), pod: Arc::clone(pod), ejected });
                 }
                 self.watches.insert(Arc::clone(&pod.uid), watch);
             }

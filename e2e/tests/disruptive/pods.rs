@@ -24,7 +24,8 @@ use crate::installation::disturb;
 const FUNCTION: &str = "f";
 const REPLICAS: usize = 4;
 const RATE: f64 = 100.0;
-const REQUEST_MS: u64 = 10;
+/// Eight at once: two at each.
+const REQUEST_MS: u64 = 80;
 /// How long a pod is bad: for two looks at it at least, and for less than a request may take.
 const BAD: Duration = Duration::from_secs(14);
 /// Requests that may fail at a pod which breaks them: five in a row until it is left alone, those that are there meanwhile, and
