@@ -139,6 +139,11 @@ impl Shared {
                 let cause = if matches!(cause, Refused::Closed) { Cause::Gone } else { Cause::Unsent };
                 return Err(again(call, pod, cause, Fault::Unreachable));
             }
+            Err(SendError::GivenUp) => {
+                debug!(function = %call.function.key, pod = %pod.name, "A request does not wait for its pod any longer.");
+                let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
+                return Err(anew(call, pod, spare, body, deadline, Cause::Lost, Fault::Broken("it gave no answer")));
+            }
             Err(SendError::Broken { error, on }) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
@@ -152,18 +157,12 @@ impl Shared {
                     self.blame(&pod, &call);
                 }
                 let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
-                let (Some(parts), Some(body), true) = (spare, body, lost) else {
-                    return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
-                };
-                call.parts = parts.into_parts();
-                call.body = (!body.is_empty()).then_some(body);
-                call.repeated = Some(deadline);
                 let cause = match on {
                     Connection::New => Cause::Lost,
                     Connection::Old => Cause::Stale,
                     Connection::Closed => Cause::Gone,
                 };
-                return Err(again(call, pod, cause, fault));
+                return Err(anew(call, pod, spare.filter(|_| lost), body, deadline, cause, fault));
             }
         };
         if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
@@ -294,6 +293,25 @@ fn restore(call: &mut Call, spare: Option<Spare>, request: Request<RequestBody>)
 
 fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {
     Trouble::Again(Box::new(Again { call, pod, cause, fault }))
+}
+
+/// A request that a pod may have had, to be sent to another one if it is still whole. It keeps its deadline.
+fn anew(
+    mut call: Box<Call>,
+    pod: Arc<Pod>,
+    spare: Option<Spare>,
+    body: Option<RequestBody>,
+    deadline: Instant,
+    cause: Cause,
+    fault: Fault,
+) -> Trouble {
+    let Some((spare, body)) = spare.zip(body) else {
+        return Trouble::Failed(call.failure(fault, Phase::Forward, false));
+    };
+    call.parts = spare.into_parts();
+    call.body = (!body.is_empty()).then_some(body);
+    call.repeated = Some(deadline);
+    again(call, pod, cause, fault)
 }
 
 fn late(call: &Call, sent: Instant, deadline: Instant) -> Trouble {
