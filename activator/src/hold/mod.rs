@@ -11,4 +11,6 @@ pub use grant::Grant;
 pub use places::{Place, Places, Used};
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
