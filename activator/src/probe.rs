@@ -12,13 +12,13 @@ use http::{Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::function::Function;
 use crate::index::Probe;
 use crate::link::Beacon;
+use crate::net::TcpStream;
 use crate::pods::{Pod, Target};
 use crate::pool::Pool;
 

@@ -83,7 +83,7 @@ impl Shared {
             && let Some(grant) = function.pass(|_| true)
         {
             // One that was let in once is not turned away later.
-            if !wait.tries.has_been_somewhere() && function.is_swamped(grant.taken.pod()) {
+            if !wait.tries.is_back() && function.is_swamped(grant.taken.pod()) {
                 return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
             }
             return Ok(grant);

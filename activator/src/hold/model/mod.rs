@@ -15,7 +15,8 @@ mod world;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use step::{Script, script};
+use crate::path::again::Cause;
+use step::{Line, Script, Settings, Step, script};
 use world::World;
 
 type Verdict = Result<(), TestCaseError>;
@@ -32,6 +33,22 @@ fn run(script: &Script) -> Verdict {
         }
         world.rest().await
     })
+}
+
+/// A script without limits of the process, of which all have a turn after each step that has no `false`.
+fn told(lines: &[(Step, bool)]) -> Script {
+    let lines = lines.iter().map(|(step, settle)| Line { step: *step, settle: *settle }).collect();
+    Script { seed: 0, most: 100, bytes: 100_000, percent: 100, lines }
+}
+
+/// Its pod left as it was sent, and every other one is swamped by now.
+#[test]
+fn a_request_that_a_pod_took_with_it_is_not_turned_away() {
+    let one = Settings { queue: 0, target: 1, most: 1, ..Settings::FIRST };
+    let mut script = vec![(Step::Appear(0), false), (Step::Ready(0), true)];
+    script.extend([(Step::Arrive(0), true); 5]);
+    script.extend([(Step::Settings(0, one), true), (Step::Back(0, Cause::Gone), true)]);
+    run(&told(&script)).unwrap();
 }
 
 proptest! {

@@ -203,6 +203,7 @@ impl World {
                 self.others_run().await;
             }
         }
+        self.excuse();
     }
 
     fn arrive(&mut self, place: usize) {
@@ -276,6 +277,7 @@ impl World {
             }
         }
         self.visits.lock().came.clear();
+        self.excuse();
         self.check_turn(id, &before)
     }
 
@@ -297,7 +299,6 @@ impl World {
         self.run()?;
         self.check_rest()?;
         self.check_wakes()?;
-        self.excuse();
         self.grants.clear();
         self.steady = true;
         Ok(())
