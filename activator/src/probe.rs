@@ -15,13 +15,13 @@ use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::function::Function;
 use crate::index::Probe;
 use crate::link::Beacon;
+use crate::net::TcpStream;
 use crate::pods::{Pod, Target};
 use crate::pool::Pool;
 

@@ -8,13 +8,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::census::Alive;
 use super::idle::{Idle, Lease};
 use super::{Connection, Connector, Exchange, FRESH, Refused, SendError};
+use crate::net::TcpStream;
 use crate::path::body::RequestBody;
 use crate::wire::{Expects, Outlet};
 
@@ -222,7 +222,7 @@ mod tests {
     use crate::world::eventually;
 
     /// An unused connection, and the pod's end of it.
-    async fn opened() -> (Line, TcpStream) {
+    async fn opened() -> (Line, tokio::net::TcpStream) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (stream, accepted) =
             tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), async { listener.accept().await });
