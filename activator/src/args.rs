@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, env = "ROUSE_UNSCHEDULABLE_SECONDS", default_value = "10", value_parser = seconds)]
     pub unschedulable: Duration,
     /// Seconds for which requests in flight may end after SIGTERM.
-    #[arg(long, env = "ROUSE_DRAIN_SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, env = "ROUSE_DRAIN_SECONDS", default_value = "90", value_parser = seconds)]
     pub drain: Duration,
     /// Which log lines are written, in `tracing`'s filter syntax.
     #[arg(long, env = "ROUSE_LOG", default_value = "info")]

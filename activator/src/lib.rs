@@ -33,6 +33,8 @@ pub mod link;
 #[cfg(not(loom))]
 pub mod metrics;
 #[cfg(not(loom))]
+pub mod net;
+#[cfg(not(loom))]
 pub mod path;
 #[cfg(not(loom))]
 pub mod pods;
@@ -51,6 +53,9 @@ pub mod watch;
 #[cfg(not(loom))]
 pub mod wire;
 
+#[cfg(not(loom))]
+#[cfg(test)]
+mod simulated;
 #[cfg(not(loom))]
 #[cfg(test)]
 mod spelling;

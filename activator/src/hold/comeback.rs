@@ -61,7 +61,7 @@ fn after(fault: &Fault, outlook: impl FnOnce() -> Outlook) -> Option<Duration> {
     match fault {
         Fault::QueueFull(_) | Fault::Overloaded => Some(outlook().wait()),
         Fault::ShuttingDown => Some(ELSEWHERE),
-        Fault::StartFailed { .. } | Fault::WakeRefused(_) => Some(MENDED),
+        Fault::StartFailed { .. } | Fault::WakeRefused(_) | Fault::ColdStartDeadline(_) => Some(MENDED),
         Fault::Paused | Fault::ScaledToZeroByHand(_) => Some(SWITCHED_ON),
         _ => None,
     }
@@ -129,6 +129,7 @@ mod tests {
             (Fault::ShuttingDown, Some(1)),
             (failed, Some(5)),
             (Fault::WakeRefused("no".into()), Some(5)),
+            (Fault::ColdStartDeadline("no replica answers yet"), Some(5)),
             (Fault::Paused, Some(30)),
             (Fault::ScaledToZeroByHand(Key::new("shop", "hello")), Some(30)),
             (Fault::NoRoute, None),

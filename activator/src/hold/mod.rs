@@ -13,4 +13,6 @@ pub use places::{Place, Places, Used};
 pub use queue::place;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::census::{Alive, Served};
+use crate::net::TcpStream;
 
 /// A SYN that is lost is sent again by the kernel after a second; another attempt beside it costs a packet. Within a
 /// cluster an answer takes well under a millisecond.

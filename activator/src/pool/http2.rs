@@ -9,11 +9,11 @@ use futures::future::{BoxFuture, Shared};
 use http::Request;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
 use super::census::Alive;
 use super::http1::HEAD;
 use super::{Connection, Connector, Exchange, Refused, SendError};
+use crate::net::TcpStream;
 use crate::path::body::RequestBody;
 
 /// A pod that vanished without a word is noticed after this and [`PING_TIMEOUT`].

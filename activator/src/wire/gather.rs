@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 /// Up to here to copy the pieces together costs less than to have the kernel gather them, in bytes: most heads with a short
 /// body.
@@ -15,7 +14,11 @@ const SMALL: usize = 2048;
 ///
 /// # Errors
 /// The socket's.
-pub fn write(stream: Pin<&mut TcpStream>, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+pub fn write<S: AsyncWrite>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    pieces: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
     let mut filled = pieces.iter().filter(|piece| !piece.is_empty());
     match (filled.next(), filled.next()) {
         (None, _) => stream.poll_write(cx, &[]),

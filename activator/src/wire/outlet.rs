@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::backlog::Backlog;
 use super::gather;
 use super::responses::Responses;
+use crate::net::TcpStream;
 
 /// Says that a request goes out on a connection, and so that a head comes next.
 #[derive(Clone, Debug, Default)]

@@ -6,9 +6,9 @@ use kube::{Client, Config};
 
 /// Bytes of a watch must come at least this often. The API server sends a bookmark about every minute, so a connection
 /// that is silent for longer is dead and nobody has said so.
-const WATCH_SILENCE: Duration = Duration::from_secs(90);
+pub const WATCH_SILENCE: Duration = Duration::from_secs(90);
 /// Opening a connection to the API server.
-const CONNECT: Duration = Duration::from_secs(5);
+pub const CONNECT: Duration = Duration::from_secs(5);
 
 /// Two clients with pools of their own, so that a call never waits behind the start of a watch.
 #[derive(Clone)]
