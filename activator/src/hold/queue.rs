@@ -8,7 +8,7 @@
 //! A place is a moment: that of entering, or of arriving for one that was let in at once and comes back. So whoever comes
 //! back goes before all who came later, whether it waited before or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(loom)]
 use loom::sync::{
@@ -49,6 +49,8 @@ pub struct Queue<W> {
 #[derive(Debug)]
 struct State<W> {
     waiting: BTreeMap<u64, W>,
+    /// Places of those who have not left: of one that got something too, until it says so.
+    taken: BTreeSet<u64>,
     next: u64,
     waking: bool,
     closed: bool,
@@ -75,7 +77,7 @@ pub enum Entered<G> {
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        let state = State { waiting: BTreeMap::new(), next: 0, waking: false, closed: false };
+        let state = State { waiting: BTreeMap::new(), taken: BTreeSet::new(), next: 0, waking: false, closed: false };
         Self { state: Mutex::new(state), length: AtomicUsize::new(0) }
     }
 }
@@ -121,8 +123,8 @@ impl<W> Queue<W> {
             state.next = (state.next + 1).max(now());
             state.next
         });
-        // Somebody who was away may have it as well, by a chance of one in a nanosecond.
-        while state.waiting.contains_key(&order) {
+        // Two may have arrived in one nanosecond; each has a place of its own, and leaves no other's.
+        while !state.taken.insert(order) {
             order += 1;
         }
         state.waiting.insert(order, waiter);
@@ -151,9 +153,10 @@ impl<W> Queue<W> {
         (emptied, spare)
     }
 
-    /// One leaves. True if it waited, and was the last one who did.
+    /// One leaves, whether it got something or not. True if it waited, and was the last one who did.
     pub fn leave(&self, order: u64) -> bool {
         let mut state = self.lock();
+        state.taken.remove(&order);
         let last = state.waiting.remove(&order).is_some() && state.waiting.is_empty();
         self.unlock(state);
         last

@@ -216,6 +216,25 @@ async fn one_that_comes_back_unsent_keeps_its_place() {
 }
 
 #[tokio::test]
+async fn one_that_has_its_pod_takes_nobody_else_out_of_the_queue() {
+    let function = function(|_| {});
+    let pods = pods(&function, &["a"]);
+    let again = |order| match function.enter(Some(order)) {
+        Entry::Wait { ticket, .. } => ticket,
+        other => panic!("it did not wait: {other:?}"),
+    };
+    let mut first = [again(5)];
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    pods[0].cast_doubt();
+    // The task of the first has not run yet, and another arrived at the same moment.
+    let mut second = [again(5)];
+    assert_eq!(names(&granted(&mut first)), ["a"]);
+    drop(first);
+    assert_eq!((function.gate.held(), names(&granted(&mut second))), (1, vec!["-"]));
+}
+
+#[tokio::test]
 async fn two_that_claim_one_place_both_wait() {
     let function = function(|_| {});
     let pods = pods(&function, &["a"]);
@@ -264,6 +283,7 @@ proptest::proptest! {
                     waiting.sort_unstable();
                     let first = (!waiting.is_empty()).then(|| waiting.remove(0));
                     proptest::prop_assert_eq!(served, first.map(|(who, _)| who));
+                    first.iter().for_each(|(_, order)| _ = queue.leave(*order));
                     away.extend(first);
                 }
                 _ => {}
