@@ -34,20 +34,25 @@ fn object(number: usize) -> crds::Function {
     .unwrap()
 }
 
-/// So many functions, each with a Trigger on a host of its own.
+/// So many functions, each with a Trigger on a host of its own and on one that they share.
 fn table(functions: usize) -> Arc<Table> {
     let table = Arc::new(Table::new(Domains { external: "localhost".into(), cluster: "cluster.local".into() }));
     let index = Index::new(Arc::clone(&table), Arc::new(Beacon::default()));
     for number in 0..functions {
         index.function_applied(&object(number));
-        let trigger = json!({
-            "apiVersion": "rouse.dev/v1alpha1", "kind": "Trigger",
-            "metadata": {"namespace": format!("team-{}", number % 100), "name": format!("trigger-{number}"),
-                "uid": format!("trigger-{number}"), "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"functionRef": {"name": format!("function-{number}")},
-                "http": {"hosts": [format!("host-{number}.example")], "path": {"type": "Prefix", "value": "/"}}},
-        });
-        index.trigger_applied(&serde_json::from_value(trigger).unwrap());
+        for (name, host, path) in [
+            (format!("own-{number}"), format!("host-{number}.example"), "/".to_owned()),
+            (format!("shared-{number}"), "api.example".to_owned(), format!("/v1/service-{number}")),
+        ] {
+            let trigger = json!({
+                "apiVersion": "rouse.dev/v1alpha1", "kind": "Trigger",
+                "metadata": {"namespace": format!("team-{}", number % 100), "name": name, "uid": name,
+                    "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"functionRef": {"name": format!("function-{number}")},
+                    "http": {"hosts": [host], "path": {"type": "Prefix", "value": path}}},
+            });
+            index.trigger_applied(&serde_json::from_value(trigger).unwrap());
+        }
     }
     index.publish();
     table
@@ -72,6 +77,18 @@ fn route_by_trigger(bencher: Bencher<'_, '_>, functions: usize) {
     bencher.bench_local(|| {
         turn = (turn + 7919) % functions;
         black_box(table.find(&hosts[turn], "/", &Method::GET).unwrap())
+    });
+}
+
+/// All on one host, told apart by their paths.
+#[divan::bench(args = [10, 1_000, 10_000])]
+fn route_by_path(bencher: Bencher<'_, '_>, functions: usize) {
+    let table = table(functions);
+    let paths: Vec<_> = (0..functions).map(|n| format!("/v1/service-{n}/items/7")).collect();
+    let mut turn = 0;
+    bencher.bench_local(|| {
+        turn = (turn + 7919) % functions;
+        black_box(table.find("api.example", &paths[turn], &Method::GET).unwrap())
     });
 }
 

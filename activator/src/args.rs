@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, env = "ROUSE_UNSCHEDULABLE_SECONDS", default_value = "10", value_parser = seconds)]
     pub unschedulable: Duration,
     /// Seconds for which requests in flight may end after SIGTERM.
-    #[arg(long, env = "ROUSE_DRAIN_SECONDS", default_value = "30", value_parser = seconds)]
+    #[arg(long, env = "ROUSE_DRAIN_SECONDS", default_value = "90", value_parser = seconds)]
     pub drain: Duration,
     /// Which log lines are written, in `tracing`'s filter syntax.
     #[arg(long, env = "ROUSE_LOG", default_value = "info")]
@@ -114,6 +114,9 @@ pub struct Limits {
     /// Bytes of requests' bodies that are kept in this process while they are sent, so that they can be sent again. 0 = none.
     #[arg(long, env = "ROUSE_MAX_REPLAY_BYTES", default_value_t = 16_777_216)]
     pub max_replay_bytes: usize,
+    /// Bytes that are read in this process while their requests are held, so that a caller that goes is noticed. 0 = none.
+    #[arg(long, env = "ROUSE_MAX_AHEAD_BYTES", default_value_t = 67_108_864)]
+    pub max_ahead_bytes: usize,
     /// Seconds from the first byte of a request's head to its last.
     #[arg(long, env = "ROUSE_HEAD_SECONDS", default_value = "5", value_parser = seconds)]
     pub head_timeout: Duration,
@@ -168,7 +171,7 @@ mod tests {
         let args = Args::try_parse_from(["activator"]).unwrap();
         assert_eq!(args.port, 8080);
         assert_eq!(args.unschedulable, Duration::from_secs(10));
-        assert_eq!(Limits::default().max_held.get(), 25_000);
+        assert_eq!((Limits::default().max_held.get(), Limits::default().max_ahead_bytes), (25_000, 64 << 20));
     }
 
     #[test]

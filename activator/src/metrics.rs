@@ -23,7 +23,7 @@ pub use series::{Record, Series};
 use crate::function::Function;
 use crate::path::again::Cause;
 use crate::path::call::Answer;
-use crate::path::fault::Share;
+use crate::path::fault::{Fault, Share};
 use crate::path::timing::{Step, Timeline};
 use crate::wire::Flood;
 use series::Seats;
@@ -317,6 +317,10 @@ impl Metrics {
         let (class, fault) = (Class::of(failure.fault.status().as_u16()), failure.fault.slug());
         if let Some(function) = &failure.function {
             self.of(function, None, |series| series.failed(class, fault));
+        }
+        if failure.fault == Fault::ClientGone {
+            // There is no response, whoever noticed it.
+            return self.client_gone();
         }
         self.faults.get_or_create(&Refusal { fault }).inc();
         self.requests.get_or_create(&Request { class, cold, origin: Origin::Activator }).inc();

@@ -1,6 +1,8 @@
 //! Proves pods ready: one task a pod, from its first sight to its end. Once the pod has an address it asks until the pod
 //! answers, and again when a request could not reach it or its address changed.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use http::{Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -26,6 +29,8 @@ use crate::pool::Pool;
 const CONNECT: Duration = Duration::from_millis(250);
 /// An application that is just coming up may think about its first answer.
 const ANSWER: Duration = Duration::from_secs(1);
+/// A lost packet included.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// Attempts of one pod at once; the oldest ones then run into their deadlines first.
 const OVERLAP: usize = 16;
 /// Attempts of all pods at once.
@@ -91,7 +96,7 @@ impl Prober {
                     let Some(pool) = pod.pool() else { return false };
                     if attempts.len() < OVERLAP {
                         let path = Arc::clone(&function.spec.load().readiness);
-                        attempts.push(self.attempt(pool, path, &function.key.name));
+                        attempts.push(self.attempt(pool, path, &function.key.name, pod.is_lifeless()));
                     }
                     let now = Instant::now();
                     next = now + pause(now - began);
@@ -100,15 +105,34 @@ impl Prober {
         }
     }
 
-    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str) -> (Arc<Pool>, bool) {
+    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str, lifeless: bool) -> (Arc<Pool>, bool) {
         let Ok(_permit) = self.attempts.acquire().await else { return (pool, false) };
         let target = pool.target();
-        let passed = if path.is_empty() {
+        let passed = if path.is_empty() && lifeless {
+            is_alive(target.address, host).await
+        } else if path.is_empty() {
             matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
         } else {
             matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
         };
         (pool, passed)
+    }
+}
+
+/// Whether a process is alive at a pod of HTTP/1: it answers a request, with whatever, or its system refuses the connection. One
+/// that is frozen, or that has gone with its machine, lets it wait.
+pub async fn is_alive(address: SocketAddr, host: &str) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("OPTIONS * HTTP/1.1\r\nhost: {host}\r\nuser-agent: {AGENT}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        stream.read(&mut [0]).await
+    };
+    match timeout(SIGN_OF_LIFE, asked).await {
+        Ok(Ok(_)) => true,
+        // Nobody there has said that.
+        Ok(Err(error)) => !matches!(error.kind(), ErrorKind::HostUnreachable | ErrorKind::TimedOut),
+        Err(_) => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where hosts and paths lead: an immutable snapshot that the request path reads without a lock.
 
+mod host;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use crds::trigger::{Method, PathMatch};
 use crate::function::{Function, Key};
 use crate::path::fault::Fault;
 use crate::path::target;
+use host::Routes;
 
 /// Functions by namespace and name.
 type ByName = HashMap<Arc<str>, HashMap<Arc<str>, Arc<Function>>>;
@@ -24,7 +27,7 @@ pub struct Table {
 #[derive(Debug, Default)]
 struct Snapshot {
     functions: ByName,
-    hosts: HashMap<String, Vec<Route>>,
+    hosts: HashMap<String, Routes>,
 }
 
 /// One Trigger's route on one host.
@@ -58,23 +61,19 @@ impl Table {
         let verdicts = route::judge(claims.values(), &self.domains);
         for (key, claim) in claims.iter().filter(|(key, _)| verdicts.get(*key) == Some(&Verdict::Routed)) {
             for host in claim.hosts.iter().filter_map(|host| route::normalise(host)) {
-                next.hosts.entry(host).or_default().push(Route {
+                next.hosts.entry(host.into_owned()).or_default().add(Route {
                     path: claim.path.clone(),
                     methods: claim.methods.clone(),
                     function: Key::new(&key.0, &claim.function),
                 });
             }
         }
-        for routes in next.hosts.values_mut() {
-            // The best first: exact before prefix, longer before shorter, with methods before without.
-            routes.sort_by_key(|route| std::cmp::Reverse((route::preference(&route.path), !route.methods.is_empty())));
-        }
         self.snapshot.store(Arc::new(next));
     }
 
     /// The hosts of Triggers, each with its routes in the order in which they are tried.
     pub fn hosts(&self) -> BTreeMap<String, Vec<Route>> {
-        self.snapshot.load().hosts.iter().map(|(host, routes)| (host.clone(), routes.clone())).collect()
+        self.snapshot.load().hosts.iter().map(|(host, routes)| (host.clone(), routes.all())).collect()
     }
 
     /// The function that a request is for.
@@ -104,13 +103,13 @@ impl Snapshot {
         found.cloned().ok_or_else(|| Fault::NoFunction { name: name.to_owned(), namespace: namespace.to_owned() })
     }
 
-    fn by_trigger(&self, routes: &[Route], path: &str, method: &http::Method) -> Result<Arc<Function>, Fault> {
+    fn by_trigger(&self, routes: &Routes, path: &str, method: &http::Method) -> Result<Arc<Function>, Fault> {
         // A path that the function reads otherwise than we do would get round the Trigger it was meant for.
-        if routes.iter().any(|route| !route::covers_all(&route.path)) && target::is_ambiguous(path) {
+        if routes.tells_apart() && target::is_ambiguous(path) {
             return Err(Fault::Malformed("the path has empty or dot segments, or encodes what needs no encoding"));
         }
         let mut allowed: Vec<&str> = Vec::new();
-        for route in routes.iter().filter(|route| route::covers(&route.path, path)) {
+        for route in routes.covering(path) {
             if route.methods.is_empty() || route.methods.iter().any(|one| one.as_str() == method.as_str()) {
                 return self.function(&route.function.namespace, &route.function.name);
             }

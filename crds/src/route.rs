@@ -1,6 +1,7 @@
 //! Which host and path belong to which Function. Pure, and shared: the operator judges Triggers with it, the activator
 //! routes with it, so both always agree.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv6Addr;
 
@@ -32,20 +33,34 @@ pub enum Host<'a> {
 }
 
 /// The host of an authority in the form in which hosts are compared: without port and final dot, in lower case. `None`
-/// for what is no host.
-pub fn normalise(authority: &str) -> Option<String> {
+/// for what is no host. Copies only what is not in that form.
+pub fn normalise(authority: &str) -> Option<Cow<'_, str>> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (ip, port) = rest.split_once(']')?;
         let ip: Ipv6Addr = ip.parse().ok()?;
         let fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-        return fine.then(|| format!("[{ip}]"));
+        return fine.then(|| format!("[{ip}]").into());
     }
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     let host = host.strip_suffix('.').unwrap_or(host);
-    let label =
-        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    let fine = host.len() <= 253 && host.split('.').all(label);
-    (fine && is_port(port)).then(|| host.to_ascii_lowercase())
+    if host.len() > 253 || !is_port(port) {
+        return None;
+    }
+    Some(if has_capitals(host)? { host.to_ascii_lowercase().into() } else { host.into() })
+}
+
+/// Looks through the labels of a host name; `None` for what is none.
+fn has_capitals(host: &str) -> Option<bool> {
+    let (mut capitals, mut empty) = (false, true);
+    for byte in host.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => empty = false,
+            b'A'..=b'Z' => (capitals, empty) = (true, false),
+            b'.' if !empty => empty = true,
+            _ => return None,
+        }
+    }
+    (!empty).then_some(capitals)
 }
 
 /// RFC 3986, section 3.2.3: digits, or none at all.
@@ -110,7 +125,7 @@ pub enum Verdict {
 }
 
 /// The path of a claim as it is compared: a prefix has no final slash.
-fn canonical(path: &PathMatch) -> (PathKind, &str) {
+pub fn canonical(path: &PathMatch) -> (PathKind, &str) {
     match path.kind {
         PathKind::Exact => (PathKind::Exact, path.value.as_str()),
         PathKind::Prefix => (PathKind::Prefix, path.value.trim_end_matches('/')),
@@ -126,7 +141,7 @@ pub fn judge<'a>(claims: impl IntoIterator<Item = &'a Claim>, domains: &Domains)
     let mut taken: HashMap<Route<'a>, &TriggerKey> = HashMap::new();
     let mut verdicts = BTreeMap::new();
     for claim in ordered {
-        let hosts: Vec<String> = claim.hosts.iter().filter_map(|host| normalise(host)).collect();
+        let hosts: Vec<String> = claim.hosts.iter().filter_map(|host| normalise(host)).map(Cow::into_owned).collect();
         let reserved = hosts.iter().find(|host| !matches!(domains.classify(host), Host::Other(_)));
         if let Some(host) = reserved {
             verdicts.insert(claim.key.clone(), Verdict::HostReserved(host.clone()));

@@ -32,6 +32,11 @@ impl Metric {
         level.iter().any(|end| self.name.ends_with(end)) && self.label("namespace").is_none_or(|of| of == namespace)
     }
 
+    /// Whether it is of a function of this name, whatever its namespace.
+    pub fn is_of(&self, function: &str) -> bool {
+        self.label("function") == Some(function)
+    }
+
     /// Its name, and the function that it is of.
     pub fn short(&self) -> String {
         match self.label("function") {

@@ -1,4 +1,5 @@
-//! Packets that are lost on their way between a pod and a port of others, by rules of nftables in the pod's own network.
+//! Packets that are lost on their way between a pod and a port of others, by rules of nftables in the pod's own network; and
+//! pods that have no network at all.
 
 use std::{
     io::Write,
@@ -14,7 +15,9 @@ use crate::{node::Network, preflight::find, rouse::processes};
 
 /// The table with the rules. Nobody else has one of that name, so it may be replaced and deleted as a whole.
 const TABLE: &str = "inet rouse_e2e";
-/// Its counter.
+/// What the container runtime calls a pod's interface.
+const INTERFACE: &str = "eth0";
+/// The table's counter.
 const COUNTER: &str = "lost";
 
 /// Loses packets of a pod until it is dropped. A pod that goes takes the rules with it.
@@ -32,9 +35,7 @@ impl Lossy {
     /// # Errors
     /// When the pod has no processes on this machine, or the kernel does not take the rules.
     pub fn start(pod: &Pod, port: u16, percent: u8) -> Result<Self> {
-        let processes = processes(&pod.uid().context("a pod without a UID")?)?;
-        let process = processes.first().with_context(|| format!("the pod {} has no processes", pod.name_any()))?;
-        let lossy = Self { network: Network::of(process.as_raw())?, port };
+        let lossy = Self { network: network(pod)?, port };
         lossy.set(percent)?;
         Ok(lossy)
     }
@@ -97,6 +98,48 @@ impl Drop for Lossy {
             eprintln!("packets are still lost in a pod: {error:#}");
         }
     }
+}
+
+/// A pod whose network interface is down until this is dropped: nothing comes from it, and nobody is told.
+#[must_use = "the interface is up again when it is dropped"]
+#[derive(Debug)]
+pub struct Vanished {
+    network: Network,
+}
+
+impl Vanished {
+    /// Takes the interface down.
+    ///
+    /// # Errors
+    /// When the pod has no processes on this machine, or the kernel does not let it.
+    pub fn start(pod: &Pod) -> Result<Self> {
+        let vanished = Self { network: network(pod)? };
+        vanished.set("down")?;
+        Ok(vanished)
+    }
+
+    fn set(&self, state: &str) -> Result<()> {
+        let program = find("ip").context("`ip` is not installed (package iproute2)")?;
+        let output = self.network.inside(|| {
+            Command::new(program).args(["link", "set", "dev", INTERFACE, state]).stdin(Stdio::null()).output()
+        })??;
+        ensure!(output.status.success(), "ip failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+}
+
+impl Drop for Vanished {
+    fn drop(&mut self) {
+        if let Err(error) = self.set("up") {
+            eprintln!("a pod's interface is still down: {error:#}");
+        }
+    }
+}
+
+fn network(pod: &Pod) -> Result<Network> {
+    let processes = processes(&pod.uid().context("a pod without a UID")?)?;
+    let process = processes.first().with_context(|| format!("the pod {} has no processes", pod.name_any()))?;
+    Network::of(process.as_raw())
 }
 
 /// Takes the place of earlier rules at once. A lost packet that the pod sends is one that its kernel could not send, and

@@ -85,6 +85,19 @@ impl Rouse {
         self.settled(deployment).await
     }
 
+    /// Replaces the pods of one of its Deployments one after another, as `kubectl rollout restart` does, and waits until the
+    /// new ones are all ready and the last old one is gone.
+    ///
+    /// # Errors
+    /// When that is not within two minutes.
+    pub async fn restart(&self, deployment: &str) -> Result<()> {
+        let now = jiff::Timestamp::now().to_string();
+        let again = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": now}}});
+        let patch = Patch::Merge(json!({"spec": {"template": again}}));
+        self.deployments().patch(deployment, &PatchParams::default(), &patch).await?;
+        self.settled(deployment).await
+    }
+
     /// Waits until a Deployment's pods are all there, ready, of the newest template, and no others.
     ///
     /// # Errors

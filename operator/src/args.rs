@@ -97,7 +97,7 @@ fn lease(text: &str) -> Result<Duration, String> {
 
 fn domain(text: &str) -> Result<String, String> {
     match crds::route::normalise(text) {
-        Some(host) if host.len() <= 120 && !text.contains(':') && !text.starts_with('[') => Ok(host),
+        Some(host) if host.len() <= 120 && !text.contains(':') && !text.starts_with('[') => Ok(host.into_owned()),
         _ => Err(format!("`{text}` is not a DNS domain of at most 120 characters")),
     }
 }

@@ -1,6 +1,7 @@
 //! A Function as the activator sees it: what the request path reads of its spec, its pods, its queue and its totals.
 
 pub mod budget;
+pub mod drain;
 mod ejection;
 pub mod spec;
 pub mod starts;
@@ -13,6 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
 pub use budget::Budget;
+pub use drain::Drain;
 pub use spec::{Spec, need};
 pub use starts::Starts;
 pub use totals::Totals;
@@ -76,8 +78,10 @@ pub struct Function {
     pub gate: Gate,
     /// Requests so far.
     pub totals: Totals,
-    /// When the last wake was sent and answered.
+    /// When the last wake was sent and answered, and how long starts take.
     pub wakes: WakeLog,
+    /// How fast the pods answer.
+    pub drain: Drain,
     /// How many requests may be sent once more.
     pub retries: Budget,
     /// Held while it is decided whether a pod is left alone.
@@ -99,6 +103,7 @@ impl Function {
             gate: Gate::default(),
             totals: Totals::default(),
             wakes: WakeLog::default(),
+            drain: Drain::default(),
             retries: Budget::default(),
             ejecting: Mutex::default(),
             record: Record::default(),
@@ -115,6 +120,26 @@ impl Function {
         let serving = self.serving.load();
         let mut ready = serving.iter().filter(|pod| pod.is_ready()).peekable();
         ready.peek().is_some() && ready.all(|pod| pod.slots.read().drained)
+    }
+
+    /// Requests that wait for a response's head, here or at pods.
+    pub fn waiting(&self) -> u64 {
+        let at_pods: u64 = self.serving.load().iter().map(|pod| pod.pulse.awaited()).sum();
+        at_pods + self.gate.held() as u64
+    }
+
+    /// Looks whether the last wake has made a pod ready, and how long that took; to be called once in a while.
+    pub fn look_at_start(&self) {
+        self.wakes.look(self.serving.load().iter().filter_map(|pod| pod.seen().ready));
+    }
+
+    /// Looks how fast the pods answer, and whether they could do more; to be called once in a while.
+    pub fn look_at_drain(&self, now: Instant) {
+        let serving = self.serving.load();
+        let ready = serving.iter().filter(|pod| pod.is_ready()).count() as u64;
+        let heads = serving.iter().map(|pod| pod.pulse.heads()).sum();
+        let busy = ready > 0 && self.waiting() >= ready.saturating_mul(self.spec.load().share().into());
+        self.drain.look(now, heads, busy);
     }
 
     /// The answer to a request that no pod is left for and that wakes none; see [`Spec::refusal`].

@@ -161,8 +161,8 @@ impl Function {
         pod.pulse.awaited() >= all.div_ceil(pods)
     }
 
-    /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent; it is
-    /// not counted against the queue's limit again.
+    /// Enters by passing or by waiting. `order` is the place of a request that waited or passed before and comes back unsent;
+    /// it is not counted against the queue's limit again.
     pub fn enter(self: &Arc<Self>, order: Option<u64>) -> Entry {
         let (answer, outcome) = oneshot::channel();
         let waiter = Waiter { answer, since: Instant::now() };

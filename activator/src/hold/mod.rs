@@ -1,6 +1,7 @@
 //! The queue of held requests: a bounded FIFO for each function, shares for namespaces and the process, and the pace at
 //! which a queue is let go.
 
+pub mod comeback;
 pub mod gate;
 pub mod grant;
 pub mod places;
@@ -9,6 +10,7 @@ pub mod queue;
 pub use gate::{Entry, Gate, Ticket, Watch};
 pub use grant::Grant;
 pub use places::{Place, Places, Used};
+pub use queue::place;
 
 #[cfg(test)]
 mod model;

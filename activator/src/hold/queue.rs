@@ -4,6 +4,9 @@
 //! pod goes through the same lock afterwards ([`Queue::serve`]), even when nobody seems to wait. So either the request saw
 //! the pod or the announcer sees the request. Reading the length instead would need both to be ordered against each other:
 //! each could read the other's old value.
+//!
+//! A place is a moment: that of entering, or of arriving for one that was let in at once and comes back. So whoever comes
+//! back goes before all who came later, whether it waited before or not.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +20,23 @@ use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicUsize, Ordering},
 };
+
+/// The place of one that arrived at such a time of the process's clock.
+#[cfg(not(loom))]
+pub fn place(at: std::time::Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(not(loom))]
+fn now() -> u64 {
+    place(crate::clock::now())
+}
+
+/// There is no time in a model: places are counted.
+#[cfg(loom)]
+fn now() -> u64 {
+    0
+}
 
 /// Those who wait, each with a `W` through which it is given what it waits for.
 #[derive(Debug)]
@@ -83,7 +103,7 @@ impl<W> Queue<W> {
     }
 
     /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came
-    /// earlier. `order` is the place of one that waited before; it is not counted against `most` again.
+    /// earlier. `order` is the place of one that was here before; it is not counted against `most` again.
     pub fn enter<G>(&self, order: Option<u64>, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {
         let mut state = self.lock();
         if state.closed {
@@ -97,10 +117,14 @@ impl<W> Queue<W> {
         if order.is_none() && state.waiting.len() >= most {
             return Entered::Full;
         }
-        let order = order.unwrap_or_else(|| {
-            state.next += 1;
+        let mut order = order.unwrap_or_else(|| {
+            state.next = (state.next + 1).max(now());
             state.next
         });
+        // Somebody who was away may have it as well, by a chance of one in a nanosecond.
+        while state.waiting.contains_key(&order) {
+            order += 1;
+        }
         state.waiting.insert(order, waiter);
         let wake = !std::mem::replace(&mut state.waking, true);
         self.unlock(state);

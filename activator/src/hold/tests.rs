@@ -216,6 +216,63 @@ async fn one_that_comes_back_unsent_keeps_its_place() {
 }
 
 #[tokio::test]
+async fn two_that_claim_one_place_both_wait() {
+    let function = function(|_| {});
+    let pods = pods(&function, &["a"]);
+    let again = |order| match function.enter(Some(order)) {
+        Entry::Wait { ticket, .. } => ticket,
+        other => panic!("it did not wait: {other:?}"),
+    };
+    let mut tickets = [again(5), again(5), again(4)];
+    assert_eq!(function.gate.held(), 3);
+    assert_eq!(tickets.each_ref().map(Ticket::order), [5, 6, 4]);
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    assert_eq!(names(&granted(&mut tickets)), ["a"; 3]);
+}
+
+proptest::proptest! {
+    /// Whoever comes, goes, or is away and comes back: the next is always the one that arrived first of those who wait.
+    #[test]
+    fn the_next_is_always_the_first(steps in proptest::collection::vec((0u8..4, 0usize..8), 1..80)) {
+        let queue = super::queue::Queue::<usize>::default();
+        let enter = |order, who| match queue.enter(order, usize::MAX, || None::<()>, who) {
+            super::queue::Entered::Wait { order, .. } => order,
+            other => panic!("{other:?}"),
+        };
+        // Arrival numbers with places: of those who wait, and of those who are away.
+        let (mut waiting, mut away, mut arrivals) = (Vec::new(), Vec::new(), 0);
+        for (step, which) in steps {
+            match step {
+                0 => {
+                    waiting.push((arrivals, enter(None, arrivals)));
+                    arrivals += 1;
+                }
+                // It found nobody, and passed.
+                1 if waiting.is_empty() => {
+                    away.push((arrivals, super::place(crate::clock::now())));
+                    arrivals += 1;
+                }
+                2 if !away.is_empty() => {
+                    let (who, order) = away.remove(which % away.len());
+                    waiting.push((who, enter(Some(order), who)));
+                }
+                3 => {
+                    let mut served = None;
+                    let mut one = Some(());
+                    queue.serve(|| one.take(), |who, ()| { served = Some(who); Ok(()) });
+                    waiting.sort_unstable();
+                    let first = (!waiting.is_empty()).then(|| waiting.remove(0));
+                    proptest::prop_assert_eq!(served, first.map(|(who, _)| who));
+                    away.extend(first);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn faults_reach_everybody_and_a_closed_gate_lets_nobody_in() {
     let function = function(|_| {});
     let mut tickets = [wait(&function), wait(&function)];

@@ -101,14 +101,9 @@ impl Tries {
         }
     }
 
-    /// Whether it was let in before, and is back from where it went.
-    pub fn is_back(&self) -> bool {
-        self.attempts > 0
-    }
-
-    /// Whether it has been somewhere in vain.
-    pub fn has_been_somewhere(&self) -> bool {
-        !self.avoid.is_empty()
+    /// Whether it has not been sent yet.
+    pub fn is_first(&self) -> bool {
+        self.attempts == 0
     }
 
     /// Whether it has not been at this pod.

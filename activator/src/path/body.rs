@@ -14,7 +14,8 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::count::Counted;
-use super::replay::{Kept, LONGEST, Room};
+use super::replay::{Kept, LONGEST};
+use super::room::Room;
 use super::trail::{Received, Trail};
 use super::trailers;
 use crate::function::Function;

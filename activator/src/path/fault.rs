@@ -150,9 +150,10 @@ impl Fault {
         matches!(self, Self::Malformed(_) | Self::UriTooLong(_) | Self::HeadTooLong(_) | Self::TooManyFields(_))
     }
 
-    /// Whether an HTTP/1 connection can carry no request after it: where this one ends is not agreed on, or not waited for.
+    /// Whether an HTTP/1 connection can carry no request after it: where this one ends is not agreed on, or not waited for,
+    /// or nobody is there any more.
     pub fn ends_connection(&self) -> bool {
-        self.is_malformed() || matches!(self, Self::BodyTooSlow)
+        self.is_malformed() || matches!(self, Self::BodyTooSlow | Self::ClientGone)
     }
 
     /// The status of the answer.
@@ -244,16 +245,6 @@ impl Fault {
             Self::Paused => Some(Reason::Paused.as_str()),
             Self::ScaledToZeroByHand(_) => Some(Reason::ScaledToZeroByHand.as_str()),
             Self::WakeRefused(_) => Some("WakeRefused"),
-            _ => None,
-        }
-    }
-
-    /// Seconds after which the caller may try again, where that makes sense.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::QueueFull(_) | Self::Overloaded | Self::ShuttingDown => Some(Duration::from_secs(1)),
-            Self::StartFailed { .. } | Self::WakeRefused(_) => Some(Duration::from_secs(5)),
-            Self::Paused | Self::ScaledToZeroByHand(_) => Some(Duration::from_secs(30)),
             _ => None,
         }
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use crds::function::Protocol;
 use futures::future::BoxFuture;
 use http::header::{CONNECTION, EXPECT, UPGRADE};
-use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
@@ -24,7 +23,8 @@ use super::count::Counted;
 use super::fault::{Fault, Phase};
 use super::headers::{self, Sender};
 use super::http2;
-use super::replay::Room;
+use super::room::Room;
+use super::spare::Spare;
 use super::tunnel::Tunnels;
 use crate::args::Limits;
 use crate::hold::Grant;
@@ -100,7 +100,7 @@ impl Shared {
         }
         let limit = BodyLimit::new(self.max_body);
         let (repeated, repeatable) = (call.repeated.is_some(), is_repeatable(&call));
-        let spare = repeatable.then(|| copy(&call.parts));
+        let spare = repeatable.then(|| Spare::of(&call.parts));
         let shares = call.body.is_some() && protocol == Protocol::H2C;
         // A stream of messages may be silent either way for as long as its deadline allows.
         let timed = call.body.is_some() && !headers::is_grpc(&call.parts.headers);
@@ -139,6 +139,11 @@ impl Shared {
                 let cause = if matches!(cause, Refused::Closed) { Cause::Gone } else { Cause::Unsent };
                 return Err(again(call, pod, cause, Fault::Unreachable));
             }
+            Err(SendError::GivenUp) => {
+                debug!(function = %call.function.key, pod = %pod.name, "A request does not wait for its pod any longer.");
+                let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
+                return Err(anew(call, pod, spare, body, deadline, Cause::Lost, Fault::Broken("it gave no answer")));
+            }
             Err(SendError::Broken { error, on }) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
@@ -152,18 +157,12 @@ impl Shared {
                     self.blame(&pod, &call);
                 }
                 let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
-                let (Some(parts), Some(body), true) = (spare, body, lost) else {
-                    return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
-                };
-                call.parts = parts;
-                call.body = (!body.is_empty()).then_some(body);
-                call.repeated = Some(deadline);
                 let cause = match on {
                     Connection::New => Cause::Lost,
                     Connection::Old => Cause::Stale,
                     Connection::Closed => Cause::Gone,
                 };
-                return Err(again(call, pod, cause, fault));
+                return Err(anew(call, pod, spare.filter(|_| lost), body, deadline, cause, fault));
             }
         };
         if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
@@ -280,30 +279,39 @@ fn await_continue(request: &mut Request<RequestBody>) {
 }
 
 /// Puts a request that was not sent back together. `None` if some of its body is gone.
-fn restore(call: &mut Call, spare: Option<Parts>, request: Request<RequestBody>) -> Option<()> {
+fn restore(call: &mut Call, spare: Option<Spare>, request: Request<RequestBody>) -> Option<()> {
     let (mut parts, body) = request.into_parts();
     if call.upgrade.is_some() {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    call.parts = spare.unwrap_or(parts);
+    call.parts = spare.map_or(parts, Spare::into_parts);
     let body = body.again()?;
     call.body = (!body.is_empty()).then_some(body);
     Some(())
 }
 
-/// The head as it is before it is made ready for a pod: the same bytes go to the next one.
-fn copy(parts: &Parts) -> Parts {
-    let (mut copy, ()) = Request::new(()).into_parts();
-    copy.method = parts.method.clone();
-    copy.uri = parts.uri.clone();
-    copy.version = parts.version;
-    copy.headers = parts.headers.clone();
-    copy
-}
-
 fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {
     Trouble::Again(Box::new(Again { call, pod, cause, fault }))
+}
+
+/// A request that a pod may have had, to be sent to another one if it is still whole. It keeps its deadline.
+fn anew(
+    mut call: Box<Call>,
+    pod: Arc<Pod>,
+    spare: Option<Spare>,
+    body: Option<RequestBody>,
+    deadline: Instant,
+    cause: Cause,
+    fault: Fault,
+) -> Trouble {
+    let Some((spare, body)) = spare.zip(body) else {
+        return Trouble::Failed(call.failure(fault, Phase::Forward, false));
+    };
+    call.parts = spare.into_parts();
+    call.body = (!body.is_empty()).then_some(body);
+    call.repeated = Some(deadline);
+    again(call, pod, cause, fault)
 }
 
 fn late(call: &Call, sent: Instant, deadline: Instant) -> Trouble {

@@ -329,12 +329,12 @@ pub fn ensure_request_id(headers: &mut HeaderMap) -> HeaderValue {
     id
 }
 
-/// The lowest `N` hexadecimal digits of a number. By hand, as every request has two of these.
-pub(super) fn hex<const N: usize>(mut number: u128) -> [u8; N] {
+/// The lowest `N` hexadecimal digits of a number, an even count. By hand, as every request has two of these.
+pub(super) fn hex<const N: usize>(number: u128) -> [u8; N] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
+    for (pair, byte) in digits.chunks_exact_mut(2).rev().zip(number.to_le_bytes()) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
     digits
 }

@@ -231,3 +231,10 @@ fn nothing_that_is_kept_of_a_detached_head_keeps_the_buffer() {
     detach(&mut head);
     assert!(buffer.is_unique());
 }
+
+#[test]
+fn digits_are_written_from_the_lowest() {
+    assert_eq!(&hex::<32>(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c), b"0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(&hex::<16>(0xff), b"00000000000000ff");
+    assert_eq!(&hex::<4>(0x12_3456), b"3456");
+}

@@ -13,9 +13,11 @@ use super::again::Tries;
 use super::call::{Answer, Call, Sending, Trouble};
 use super::fault::{Failure, Fault, Phase};
 use super::headers;
+use super::observe;
 use super::timing::Timeline;
+use crate::clock;
 use crate::function::Function;
-use crate::hold::{Entry, Grant, Place, Places};
+use crate::hold::{Entry, Grant, Place, Places, place};
 use crate::metrics::Metrics;
 use crate::pods::Seen;
 use crate::wake::Waker;
@@ -52,7 +54,7 @@ impl<S> Layer<S> for HoldLayer {
 }
 
 /// Passes a request on at once while a pod is ready and nobody waits; else holds it. One that comes back goes through again,
-/// in its old place, and to another pod if there is one.
+/// in the place that it had or would have had, and to another pod if there is one.
 #[derive(Clone)]
 pub struct Hold<S> {
     inner: S,
@@ -74,19 +76,19 @@ impl Shared {
     /// Leave to send, at once or after a wait.
     async fn admit(&self, call: &mut Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
         let function = &Arc::clone(&call.function);
-        if wait.tries.has_been_somewhere()
-            && let Some(grant) = function.pass(|pod| wait.tries.is_new(pod))
-        {
-            return Ok(grant);
-        }
-        if wait.order.is_none()
-            && let Some(grant) = function.pass(|_| true)
-        {
-            // One that was let in once is not turned away later.
-            if !wait.tries.is_back() && function.is_swamped(grant.taken.pod()) {
-                return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
+        if wait.tries.is_first() {
+            if let Some(grant) = function.pass(|_| true) {
+                if function.is_swamped(grant.taken.pod()) {
+                    return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
+                }
+                return Ok(grant);
             }
-            return Ok(grant);
+        } else {
+            if let Some(grant) = function.pass(|pod| wait.tries.is_new(pod)) {
+                return Ok(grant);
+            }
+            // One that was let in once is not turned away later, and stays before all who came later.
+            wait.order.get_or_insert_with(|| place(clock::at(call.arrived)));
         }
         if let Some(fault) = function.refusal() {
             return Err(call.failure(fault, Phase::Hold, false));
@@ -113,7 +115,7 @@ impl Shared {
                 if let Some(watch) = wake {
                     self.waker.start(watch);
                 }
-                if wait.order.is_none() {
+                if !wait.held {
                     headers::detach(&mut call.parts);
                 }
                 wait.order = Some(ticket.order());
@@ -136,13 +138,14 @@ impl Shared {
         let limit = call.function.spec.load().cold_start;
         let deadline = call.capped(call.arrived + limit);
         let _waiting = self.metrics.waiting(&call.function);
+        let mut unheard = Unheard(Some(call));
         let outcome = tokio::select! {
             biased;
             outcome = ticket.granted() => outcome,
             () = sleep_until(deadline) => Err(Fault::ColdStartDeadline(call.function.waiting_for())),
-            // With its body unread, a caller that left is noticed only by looking.
-            () = call.peer.left(), if call.body.is_some() => Err(Fault::ClientGone),
+            () = call.peer.left() => Err(Fault::ClientGone),
         };
+        unheard.0 = None;
         outcome.map_err(|fault| {
             let mut failure = call.failure(fault, Phase::Hold, cold);
             if matches!(failure.fault, Fault::ColdStartDeadline(_)) {
@@ -150,6 +153,19 @@ impl Shared {
             }
             failure
         })
+    }
+}
+
+/// A request that waits. Its connection, or its stream, drops it when the caller goes, and nobody answers.
+struct Unheard<'a>(Option<&'a Call>);
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0 {
+            let id = call.parts.headers.get(headers::REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+            let function = Some(&call.function);
+            observe::log_failure(&Fault::ClientGone, Phase::Hold, function, id, call.arrived.elapsed());
+        }
     }
 }
 

@@ -68,6 +68,68 @@ async fn one_that_comes_back_unsent_finds_its_place_though_another_took_it() {
     assert!(answer.await.unwrap().is_ok());
 }
 
+#[tokio::test]
+async fn one_that_passed_and_comes_back_goes_before_those_who_came_since() {
+    let limits = Limits { max_held: 2.try_into().unwrap(), namespace_share_percent: 100, ..Limits::default() };
+    let (places, metrics) = (Places::new(&limits), Metrics::new(&mut Registry::default()));
+    // A pod after the other, of one request each, and a queue of two.
+    let mut spec = Spec { queue: 2, ..Spec::test() };
+    spec.scaling.target = Some(1);
+    spec.scaling.target_utilization_percent = 100;
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), spec);
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    pod.prove_ready(Instant::now());
+
+    // The first comes back when its pod goes, and not before somebody lets it.
+    let (came, mut comings) = tokio::sync::mpsc::unbounded_channel();
+    let (back, goes) = (Arc::new(tokio::sync::Notify::new()), Arc::clone(&pod));
+    let comes_back = Arc::clone(&back);
+    let inner = service_fn(move |Sending { call, grant }| {
+        let (came, back, pod) = (came.clone(), Arc::clone(&comes_back), Arc::clone(&goes));
+        Box::pin(async move {
+            came.send(call.parts.uri.path().to_owned()).unwrap();
+            if call.repeated.is_none() && call.parts.uri.path() == "/first" {
+                back.notified().await;
+                drop(grant);
+                let mut call = call;
+                call.repeated = Some(Instant::now() + Duration::from_secs(60));
+                let (cause, fault) = (Cause::Gone, Fault::Unreachable);
+                return Err(Trouble::Again(Box::new(Again { call, pod, cause, fault })));
+            }
+            Ok(Answer::warm(Response::new(ResponseBody::empty())))
+        })
+    });
+    let (waker, _api) = Waker::test(&metrics);
+    let hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let to = async |path: &'static str| {
+        let mut call = call(&function).await;
+        call.parts.uri = http::Uri::from_static(path);
+        Box::new(call)
+    };
+    let ask = |call| {
+        let mut hold = hold.clone();
+        tokio::spawn(async move { hold.call(call).await.is_ok() })
+    };
+    let first = ask(to("/first").await);
+    assert_eq!(comings.recv().await.unwrap(), "/first");
+    pod.cast_doubt();
+    let second = ask(to("/second").await);
+    eventually(|| function.gate.held() == 1).await;
+    let third = ask(to("/third").await);
+    eventually(|| function.gate.held() == 2).await;
+    back.notify_one();
+    eventually(|| function.gate.held() == 3 || first.is_finished()).await;
+    pod.prove_ready(Instant::now());
+    function.release();
+    for path in ["/first", "/second", "/third"] {
+        assert_eq!(comings.recv().await.unwrap(), path);
+    }
+    for answered in [first, second, third] {
+        assert!(answered.await.unwrap());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_wait_ends_with_the_grant_however_late_the_request_runs() {
     let second = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use tracing::{debug, info};
 
 use super::body::ResponseBody;
 use super::call::{Accepted, Answer, Arrival};
-use super::fault::Phase;
+use super::fault::{Fault, Phase};
 use super::headers;
 use super::tracing::Tracing;
 use super::trail::Trail;
@@ -123,20 +123,30 @@ fn log(answer: &Answer, request_id: &str, took: Duration) {
     let status = answer.response.status().as_u16();
     let millis = took.as_millis();
     if let Some(failure) = &answer.failure {
-        let function = name(failure.function.as_ref());
-        let (status, phase, fault) = (failure.fault.status().as_u16(), failure.phase.as_str(), failure.fault.slug());
-        let detail = &failure.fault;
-        if failure.phase == Phase::Route {
-            // Anybody can make as many of these as they like.
-            debug!(request_id, status, phase, fault, %detail, millis, "A request belongs to no function.");
-        } else {
-            info!(request_id, status, function, phase, fault, %detail, millis, "A request was not answered by its function.");
-        }
+        log_failure(&failure.fault, failure.phase, failure.function.as_ref(), request_id, took);
     } else if let Some(timeline) = &answer.timeline {
         let function = name(answer.function());
         info!(request_id, status, function, millis, phases = %timeline, cold = answer.cold, "A held request was answered.");
     } else {
         debug!(request_id, status, millis, "A request was answered.");
+    }
+}
+
+/// A line for a request that its function did not answer.
+pub(super) fn log_failure(
+    detail: &Fault,
+    phase: Phase,
+    function: Option<&Arc<Function>>,
+    request_id: &str,
+    took: Duration,
+) {
+    let (status, fault, function, millis) = (detail.status().as_u16(), detail.slug(), name(function), took.as_millis());
+    if phase == Phase::Route {
+        // Anybody can make as many of these as they like.
+        debug!(request_id, status, phase = phase.as_str(), fault, %detail, millis, "A request belongs to no function.");
+    } else {
+        let phase = phase.as_str();
+        info!(request_id, status, function, phase, fault, %detail, millis, "A request was not answered by its function.");
     }
 }
 

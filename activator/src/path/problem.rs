@@ -1,21 +1,28 @@
 //! A failure as a response: RFC 9457 problem details, or gRPC's trailers-only form.
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::ResponseBody;
 use super::fault::Failure;
 use super::headers;
 
-/// The answer to a request that failed. `grpc` = the call was gRPC's, which reads its status from the header.
-pub fn response(failure: &Failure, request_id: &str, grpc: bool) -> Response<ResponseBody> {
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+
+/// The answer to a request that failed. `grpc` = the call was gRPC's, which reads its status from the header. `after` = the
+/// seconds after which its caller may come back, where that makes sense.
+pub fn response(failure: &Failure, request_id: &str, grpc: bool, after: Option<u64>) -> Response<ResponseBody> {
     let mut response = if grpc { trailers_only(failure) } else { document(failure, request_id) };
     let headers = response.headers_mut();
     headers.insert(headers::COLD_START, headers::flag(failure.cold));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(after) = failure.fault.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    if let Some(after) = after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after));
+        if grpc {
+            // Where its retry policy has the caller come again on such a status, it waits as long (gRFC A6).
+            headers.insert(PUSHBACK, HeaderValue::from(after * 1000));
+        }
     }
     if let Some(allow) = failure.fault.allow() {
         headers.insert(ALLOW, allow);
@@ -102,10 +109,11 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_a_problem_document() {
         let fault = Fault::StartFailed { reason: "ImagePullError".into(), message: "not found".into() };
-        let response = response(&failure(fault), "id-1", false);
+        let response = response(&failure(fault), "id-1", false, Some(7));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["rouse-cold-start"], "true");
-        assert_eq!(response.headers()["retry-after"], "5");
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert!(!response.headers().contains_key(PUSHBACK));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
@@ -127,17 +135,19 @@ mod tests {
 
     #[test]
     fn a_method_that_is_not_taken_says_which_are() {
-        let response = response(&failure(Fault::Method("POST, PUT".into())), "", false);
+        let response = response(&failure(Fault::Method("POST, PUT".into())), "", false, None);
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], "POST, PUT");
     }
 
     #[test]
     fn grpc_reads_its_status_from_the_header() {
-        let response = response(&failure(Fault::QueueFull(Share::Function)), "id", true);
+        let response = response(&failure(Fault::QueueFull(Share::Function)), "id", true, Some(7));
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["grpc-status"], "8");
         assert_eq!(response.headers()["grpc-message"], "the queue is full: the share of the function is used up");
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["grpc-retry-pushback-ms"], "7000");
         assert_eq!(percent_encoded("50% ö"), "50%25 %C3%B6");
     }
 }

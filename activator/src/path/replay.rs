@@ -2,57 +2,30 @@
 //! of all together than there is room for. A body that does not fit is passed on all the same; it just cannot be had back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
+
+use super::room::{Part, Room};
 
 /// The longest body that is kept, in bytes.
 pub const LONGEST: usize = 64 * 1024;
 /// A body whose length is not known begins with this much room.
 const FIRST: usize = 4 * 1024;
 
-/// Room for the kept bodies of this process, in bytes.
-#[derive(Debug)]
-pub struct Room {
-    most: usize,
-    used: AtomicUsize,
-}
-
-impl Room {
-    /// Empty.
-    pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, used: AtomicUsize::new(0) })
-    }
-
-    /// Bytes that are taken now.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.most;
-        if !taken {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        taken
-    }
-}
-
 /// The beginning of a body as it was read, whole up to here.
 #[derive(Debug)]
 pub struct Kept {
     bytes: Vec<u8>,
     trailers: Option<HeaderMap>,
-    room: Arc<Room>,
-    taken: usize,
+    part: Part,
 }
 
 impl Kept {
     /// For a body of this many bytes, where that is known. `None` if it is too long, or there is no room.
     pub fn begin(room: &Arc<Room>, length: Option<u64>) -> Option<Self> {
         let length = length.map_or(Some(FIRST), |length| usize::try_from(length).ok())?;
-        let mut kept = Self { bytes: Vec::new(), trailers: None, room: Arc::clone(room), taken: 0 };
+        let mut kept = Self { bytes: Vec::new(), trailers: None, part: Part::of(room) };
         kept.grow(length).then_some(kept)
     }
 
@@ -71,9 +44,8 @@ impl Kept {
     #[must_use]
     pub fn end(&mut self, trailers: &HeaderMap) -> bool {
         let size = trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-        let fits = size <= LONGEST && self.room.take(size);
+        let fits = size <= LONGEST && self.part.grow(size);
         if fits {
-            self.taken += size;
             self.trailers = Some(trailers.clone());
         }
         fits
@@ -86,18 +58,11 @@ impl Kept {
 
     fn grow(&mut self, length: usize) -> bool {
         let more = length.saturating_sub(self.bytes.capacity());
-        let fits = length <= LONGEST && self.room.take(more);
+        let fits = length <= LONGEST && self.part.grow(more);
         if fits {
-            self.taken += more;
             self.bytes.reserve_exact(length - self.bytes.len());
         }
         fits
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.room.used.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }
 

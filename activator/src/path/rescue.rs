@@ -16,6 +16,7 @@ use super::call::{Answer, Arrival};
 use super::fault::Failure;
 use super::problem;
 use crate::args::Limits;
+use crate::hold::comeback;
 
 /// Makes [`Rescue`].
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,8 @@ pub struct Rescued<F> {
 
 impl<F> Rescued<F> {
     fn document(&self, failure: Box<Failure>) -> Answer {
-        let mut response = problem::response(&failure, self.request_id.to_str().unwrap_or_default(), self.grpc);
+        let after = comeback::tell(&failure, Instant::now());
+        let mut response = problem::response(&failure, self.request_id.to_str().unwrap_or_default(), self.grpc, after);
         if self.http1 && failure.fault.ends_connection() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,8 +1,9 @@
 //! When a pod that is ready is better left alone for a while, though it can be reached. Decided from what became of its
-//! requests; nobody is asked.
+//! requests.
 //!
 //! Two signs: requests fail at it one after the other, or it has gone silent, which is what a frozen process looks like: it
-//! takes requests and gives no response's head, while the function's other pods do.
+//! takes requests and gives no response's head, while the function's other pods do. A pod that has gone quiet, which may only
+//! be slow with what it has, is asked for a sign of life first.
 
 use std::time::Duration;
 
@@ -56,6 +57,16 @@ pub struct Watch {
     fewest: u64,
     /// Since when it owes an answer, and how many the others had given then.
     since: Option<(Instant, u64)>,
+    quiet: Quiet,
+}
+
+/// A pod that owes answers, whenever they were asked for.
+#[derive(Debug, Default)]
+struct Quiet {
+    heads: u64,
+    /// Since when, or since it was asked last; and how many the others had given then.
+    since: Option<(Instant, u64)>,
+    asked: u32,
 }
 
 impl Watch {
@@ -63,7 +74,7 @@ impl Watch {
     /// pods. A request counts from the look that finds it: one that was there when the pod last answered may be a stream.
     pub fn look(&mut self, heads: u64, in_flight: u64, others: u64, now: Instant) -> bool {
         if heads != self.heads {
-            *self = Self { heads, fewest: in_flight, since: None };
+            (self.heads, self.fewest, self.since) = (heads, in_flight, None);
             return false;
         }
         self.fewest = self.fewest.min(in_flight);
@@ -77,6 +88,25 @@ impl Watch {
             (self.fewest, self.since) = (in_flight, None);
         }
         silent
+    }
+
+    /// Whether the pod is to be asked for a sign of life: `awaited` requests wait for a response's head there, and it has begun
+    /// none for as long as the one that counts as silent. It is asked again at longer and longer intervals.
+    pub fn is_quiet(&mut self, heads: u64, awaited: u64, others: u64, now: Instant) -> bool {
+        let quiet = &mut self.quiet;
+        if heads != quiet.heads || awaited == 0 {
+            *quiet = Quiet { heads, ..Quiet::default() };
+        }
+        if awaited == 0 {
+            return false;
+        }
+        let (since, before) = *quiet.since.get_or_insert((now, others));
+        let term = SILENT.saturating_mul(1 << quiet.asked.min(4));
+        let due = now.saturating_duration_since(since) >= term && others.saturating_sub(before) >= OTHERS;
+        if due {
+            (quiet.asked, quiet.since) = (quiet.asked + 1, Some((now, others)));
+        }
+        due
     }
 }
 
@@ -184,5 +214,23 @@ mod tests {
             ]),
             [4]
         );
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_owes_answers_is_asked_more_and_more_seldom() {
+        // Seconds at which it is asked: (heads, awaited, the others' heads) once a second.
+        let asked = |script: &dyn Fn(u64) -> (u64, u64, u64)| -> Vec<u64> {
+            let (mut watch, start) = (Watch::default(), Instant::now());
+            let quiet = |second: &u64| {
+                let (heads, awaited, others) = script(*second);
+                watch.is_quiet(heads, awaited, others, start + Duration::from_secs(*second))
+            };
+            (0..50).filter(quiet).collect()
+        };
+        assert_eq!(asked(&|second| (9, 1, second * 10)), [3, 9, 21, 45]);
+        assert_eq!(asked(&|second| (second.min(5), 2, second * 10)), [8, 14, 26], "from its last answer on");
+        assert!(asked(&|second| (second, 2, second * 10)).is_empty(), "it answers");
+        assert!(asked(&|second| (9, second % 2, second * 10)).is_empty(), "nothing is owed for long");
+        assert_eq!(asked(&|second| (9, 1, second)), [20, 40], "the others say little, too");
     }
 }

@@ -61,6 +61,8 @@ pub struct Pod {
     proved: AtomicBool,
     /// It is left alone; not ready as long as that lasts.
     ejected: AtomicBool,
+    /// It gave no sign of life when it was asked for one: that it can be connected to proves nothing.
+    lifeless: AtomicBool,
     /// How often and until when. Locked within the lock of `seen` or alone.
     record: Mutex<Record>,
     pool: ArcSwapOption<Pool>,
@@ -85,6 +87,7 @@ impl Pod {
             ready: AtomicBool::new(false),
             proved: AtomicBool::new(false),
             ejected: AtomicBool::new(false),
+            lifeless: AtomicBool::new(false),
             record: Mutex::default(),
             pool: ArcSwapOption::empty(),
             seen: Mutex::default(),
@@ -106,8 +109,19 @@ impl Pod {
         }
         seen.ready = Some(now);
         self.proved.store(true, Ordering::Release);
+        self.lifeless.store(false, Ordering::Release);
         self.admit();
         true
+    }
+
+    /// It gave no sign of life. From now on it takes one to prove it ready.
+    pub fn find_lifeless(&self) {
+        self.lifeless.store(true, Ordering::Release);
+    }
+
+    /// Whether it gave no sign of life, and none since.
+    pub fn is_lifeless(&self) -> bool {
+        self.lifeless.load(Ordering::Acquire)
     }
 
     /// Under the lock of `seen`. One that was left alone has one failure to show that it had better be again.
@@ -193,6 +207,7 @@ impl Pod {
     fn move_to(&self, target: Option<Target>) {
         self.ready.store(false, Ordering::Release);
         self.ejected.store(false, Ordering::Release);
+        self.lifeless.store(false, Ordering::Release);
         if let Some(old) = self.pool.swap(target.map(|target| Arc::new(Pool::new(target)))) {
             old.close();
         }

@@ -1,12 +1,14 @@
 //! HTTP/1.1 to a pod: one request a connection at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::census::Alive;
@@ -28,6 +30,41 @@ pub(super) const HEAD: u32 = 64 * 1024;
 pub(super) struct Line {
     requests: SendRequest<RequestBody>,
     expects: Expects,
+    wait: Arc<Wait>,
+}
+
+/// What the request on a connection waits for, and the way to end that from another thread.
+#[derive(Debug, Default)]
+struct Wait {
+    state: AtomicU8,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Wait {
+    /// Nothing that could be made good: also the time between two requests.
+    const NOTHING: u8 = 0;
+    /// The head of the answer to a request that may be sent again.
+    const HEAD: u8 = 1;
+    /// Nothing any more: see [`Wait::give_up`].
+    const GIVEN_UP: u8 = 2;
+
+    fn begin(&self) {
+        self.state.store(Self::HEAD, Ordering::Release);
+    }
+
+    /// Whether it was given up.
+    fn end(&self) -> bool {
+        self.state.swap(Self::NOTHING, Ordering::AcqRel) == Self::GIVEN_UP
+    }
+
+    /// Breaks the connection if its request waits for a head and may be sent again.
+    fn give_up(&self) {
+        let given_up =
+            self.state.compare_exchange(Self::HEAD, Self::GIVEN_UP, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if let Some(task) = self.task.get().filter(|_| given_up) {
+            task.abort();
+        }
+    }
 }
 
 impl Line {
@@ -45,6 +82,8 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct State {
     idle: Vec<Idle>,
+    /// Every connection that is open, and some that were.
+    open: Vec<Weak<Wait>>,
     closed: bool,
 }
 
@@ -83,6 +122,21 @@ impl Connections {
         self.lock().idle.retain(|idle| !idle.line.is_closed() && !idle.is_older(now, most));
     }
 
+    /// One more is open.
+    fn opened(&self, line: &Line) {
+        let mut state = self.lock();
+        if state.open.len() == state.open.capacity() {
+            state.open.retain(|wait| wait.strong_count() > 0);
+        }
+        state.open.push(Arc::downgrade(&line.wait));
+    }
+
+    /// See [`super::Pool::give_up`].
+    pub(super) fn give_up(&self) {
+        let open: Vec<_> = self.lock().open.iter().filter_map(Weak::upgrade).collect();
+        open.iter().for_each(|wait| wait.give_up());
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.lock().idle.len()
     }
@@ -102,26 +156,37 @@ pub(super) async fn send(
     old: bool,
 ) -> Result<Exchange, SendError> {
     while let Some(line) = connections.take(if old { OLDEST } else { FRESH }) {
-        match attempt(connections, line, request, Connection::Old).await {
+        match attempt(connections, line, request, Connection::Old, old).await {
             Err(SendError::Unsent { request: back, .. }) => request = *back,
             done => return done,
         }
     }
     match connector.connect(handshake).await {
-        Ok(line) => attempt(connections, line, request, Connection::New).await,
+        Ok(line) => {
+            connections.opened(&line);
+            attempt(connections, line, request, Connection::New, old).await
+        }
         Err(cause) => Err(SendError::Unsent { request: Box::new(request), cause }),
     }
 }
 
-/// One attempt on one connection.
+/// One attempt on one connection. `again`: the request may be given up, see [`super::Pool::send`].
 async fn attempt(
     connections: &Arc<Connections>,
     mut line: Line,
     request: Request<RequestBody>,
     on: Connection,
+    again: bool,
 ) -> Result<Exchange, SendError> {
     line.expects.response();
-    let response: Response<Incoming> = match line.requests.try_send_request(request).await {
+    if again {
+        line.wait.begin();
+    }
+    let sent = line.requests.try_send_request(request).await;
+    if again && line.wait.end() {
+        return Err(SendError::GivenUp);
+    }
+    let response: Response<Incoming> = match sent {
         Ok(response) => response,
         Err(mut error) => {
             return Err(match error.take_message() {
@@ -142,11 +207,12 @@ async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Line> {
     let io = TokioIo::new(Outlet::new(stream, expects.clone(), usize::try_from(HEAD).unwrap_or(usize::MAX)));
     let (requests, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
     // Ends when the sender is dropped or the pod closes the connection; its errors reach the request that it carries.
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let _alive = alive;
         connection.with_upgrades().await
     });
-    Ok(Line { requests, expects })
+    let wait = Arc::new(Wait { state: AtomicU8::new(Wait::NOTHING), task: task.abort_handle().into() });
+    Ok(Line { requests, expects, wait })
 }
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ pub enum SendError {
         /// Whether there is reason to blame the pod.
         on: Connection,
     },
+    /// It may have been received, and is not waited for any longer: see [`Pool::give_up`].
+    #[error("the pod gives no answers")]
+    GivenUp,
 }
 
 /// The connection that broke.
@@ -101,11 +104,11 @@ impl Pool {
 
     /// Sends a request and waits for the response's head, without a limit of its own. Connects before the body is polled.
     ///
-    /// `old`: it may go out on a connection that was unused for a while, as losing it there can be made good.
+    /// `old`: its loss can be made good. It may go out on a connection that was unused for a while, and be given up.
     ///
     /// # Errors
     /// [`SendError::Unsent`] with the request, the cause [`Refused::Closed`] if the pool is closed by now, or
-    /// [`SendError::Broken`].
+    /// [`SendError::Broken`], or [`SendError::GivenUp`].
     pub async fn send(&self, request: Request<RequestBody>, old: bool) -> Result<Exchange, SendError> {
         // There are as many as workers, and one at least.
         let share = &self.shares[workers::index() % self.shares.len()];
@@ -116,8 +119,14 @@ impl Pool {
         sent.map_err(|lost| match (lost, self.connector.check()) {
             (SendError::Unsent { request, .. }, Err(cause)) => SendError::Unsent { request, cause },
             (SendError::Broken { error, .. }, Err(_)) => SendError::Broken { error, on: Connection::Closed },
-            (lost, Ok(())) => lost,
+            (lost, _) => lost,
         })
+    }
+
+    /// The pod is not alive: requests that have no answer yet, and whose loss can be made good, are not waited for any
+    /// longer. Over HTTP/2 the connection's own pings see to that, for all of its requests.
+    pub fn give_up(&self) {
+        self.shares.iter().for_each(|share| share.http1.give_up());
     }
 
     /// How many connections there are now.

@@ -7,28 +7,29 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::UPGRADE;
-use http::{Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::debug;
 
+use super::Room;
 use super::deadline::{self, Late, watched};
 use super::io::{self as peer_io, Peer, Scan};
 use super::peers::Admitted;
 use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
-use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 use crate::path::headers;
@@ -51,6 +52,9 @@ const BROKEN_STREAMS: usize = 128;
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
 /// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// How long an HTTP/1 connection is kept from the end of the process' being wanted on, if nothing comes on it. A request may be
+/// under way, which would be lost with the connection; HTTP/2 has GOAWAY for that.
+const LAST_CALL: Duration = Duration::from_secs(5);
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
 const PREFACE: &[u8; 3] = b"PRI";
 
@@ -77,8 +81,7 @@ pub(super) async fn serve<P>(
     stream: TcpStream,
     address: SocketAddr,
     path: P,
-    limits: Arc<Limits>,
-    metrics: Arc<Metrics>,
+    room: Room,
     admitted: Admitted,
     stop: CancellationToken,
 ) where
@@ -87,8 +90,17 @@ pub(super) async fn serve<P>(
         + Send
         + 'static,
 {
-    let opened = stop.run_until_cancelled(open(&stream, &limits)).await;
-    let Some(Ok(is_http2)) = opened else {
+    let Room { limits, metrics, ahead, .. } = room;
+    let last_call = async {
+        stop.cancelled().await;
+        sleep(LAST_CALL).await;
+    };
+    let opened = tokio::select! {
+        biased;
+        opened = open(&stream, &limits) => opened.ok(),
+        () = last_call => None,
+    };
+    let Some(is_http2) = opened else {
         debug!(peer = %address, "A connection was closed before its first request.");
         return;
     };
@@ -103,9 +115,11 @@ pub(super) async fn serve<P>(
     } else {
         Scan::Heads(Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()))
     };
-    let (io, peer) = peer_io::split(stream, address, Some(scan));
+    let (io, peer) = peer_io::split(stream, address, Some(scan), &ahead);
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
+    let last = Arc::new(AtomicBool::new(false));
+    let ending = Arc::clone(&last);
     let service = service_fn(move |request: Request<Incoming>| {
         if request.version() == Version::HTTP_10 {
             caller.reads_to_the_end();
@@ -117,8 +131,12 @@ pub(super) async fn serve<P>(
         // No layer of the path makes a request wait before it is called.
         let answer = path.clone().call(Accepted { refused: caller.served(), request, peer: Arc::clone(&caller) });
         let caller = Arc::clone(&caller);
+        let last = Arc::clone(&last);
         async move {
-            let Ok(answer) = answer.await;
+            let Ok(mut answer) = answer.await;
+            if last.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             if upgrade {
                 caller.decided(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
             }
@@ -155,8 +173,15 @@ pub(super) async fn serve<P>(
             match Quiet::new(stop.cancelled()).until(connection.as_mut()).await {
                 Some(ended) => ended,
                 None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    // Whoever asks now is told that this was the last time.
+                    ending.store(true, Ordering::Relaxed);
+                    tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = sleep(LAST_CALL) => {
+                            connection.as_mut().graceful_shutdown();
+                            connection.await
+                        }
+                    }
                 }
             }
         }

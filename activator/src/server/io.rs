@@ -1,6 +1,6 @@
 //! A caller's connection, which can be asked from outside whether the caller is still there.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,10 +15,14 @@ use tokio::time::Instant;
 
 use crate::path::fault::Fault;
 use crate::path::headers::By;
+use crate::path::room::Room;
 use crate::wire::{Flood, Frames, Inlet, gather};
 
-/// How often a held request with an unread body looks whether its caller is there.
-const LOOK: Duration = Duration::from_millis(250);
+/// Of a caller that has sent more than is read ahead, it is looked this often whether it has gone. A look is a timer and no
+/// system call.
+const LOOK: Duration = Duration::from_secs(1);
+/// The most that is read ahead at once, in bytes.
+const PIECE: usize = 8 * 1024;
 /// For so long a caller that was refused is listened to, and so many bytes of it are thrown away: a connection that is
 /// closed with bytes unread is reset, and the answer may be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -46,6 +50,8 @@ pub struct Peer {
     /// It speaks HTTP/2.
     pub http2: bool,
     socket: Arc<Mutex<Socket>>,
+    /// For what is read ahead, all connections together.
+    ahead: Arc<Room>,
 }
 
 #[derive(Debug)]
@@ -175,18 +181,48 @@ impl Peer {
         }
     }
 
-    /// Resolves when the caller has closed its side, within a quarter of a second.
+    /// Resolves when the caller of a request that waits has gone, for the task that serves its connection. A side that is
+    /// closed is a caller that has gone: one that still listened would be the exception.
     ///
-    /// A hyper HTTP/1 server does not read while the body of a request waits unread in the socket, and so does not notice
-    /// the end behind it; the kernel does (EPOLLRDHUP).
+    /// An HTTP/1 server of hyper's reads nothing while bytes of the caller wait to be asked for, and so does not notice the
+    /// end behind them. They are read here instead, and kept for it: so the end is found by what the kernel says of itself,
+    /// also behind a body that is longer than a socket's buffer, whose end stays with the caller until there is room. Behind
+    /// more than that only a reset is noticed, or an end that is in the socket by chance.
+    ///
+    /// Over HTTP/2 the library reads on at all times, and drops what serves the stream.
     pub async fn left(&self) {
-        loop {
+        if self.http2 {
+            return pending().await;
+        }
+        while !poll_fn(|cx| self.read_ahead(cx)).await {
             tokio::time::sleep(LOOK).await;
-            let ready = lock(&self.socket).stream.ready(Interest::READABLE).now_or_never();
-            if matches!(ready, Some(Ok(ready)) if ready.is_read_closed()) || matches!(ready, Some(Err(_))) {
+            if self.is_closed() {
                 return;
             }
         }
+    }
+
+    /// Whether there is an end, or no room to look for it.
+    fn read_ahead(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut socket = lock(&self.socket);
+        let Socket { stream, scan: Some(Scan::Heads(inlet)), head, .. } = &mut *socket else { return Poll::Pending };
+        let mut piece = [0; PIECE];
+        while inlet.may_come_ahead(&self.ahead, PIECE) {
+            let mut buf = ReadBuf::new(&mut piece);
+            let read = Pin::new(&mut *stream).poll_read(cx, &mut buf);
+            inlet.came_ahead(buf.filled(), PIECE - buf.filled().len());
+            *head = begun(*head, inlet.in_head());
+            if ready!(read).is_err() || buf.filled().is_empty() {
+                return Poll::Ready(true);
+            }
+        }
+        Poll::Ready(false)
+    }
+
+    /// Whether the end of what the caller sends has come, read or not (EPOLLRDHUP).
+    fn is_closed(&self) -> bool {
+        let ready = lock(&self.socket).stream.ready(Interest::READABLE).now_or_never();
+        matches!(ready, Some(Ok(ready)) if ready.is_read_closed()) || matches!(ready, Some(Err(_)))
     }
 }
 
@@ -198,7 +234,7 @@ pub(super) struct Io {
 }
 
 /// Splits a connection into what hyper serves and what the request path may ask.
-pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) -> (Io, Arc<Peer>) {
+pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>, ahead: &Arc<Room>) -> (Io, Arc<Peer>) {
     let (vectored, http2) = (stream.is_write_vectored(), matches!(scan, Some(Scan::Frames(_))));
     let by = By::new(address.ip());
     let socket = Arc::new(Mutex::new(Socket {
@@ -212,7 +248,8 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>) 
         reader: None,
         in_frame: false,
     }));
-    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, socket }))
+    let ahead = Arc::clone(ahead);
+    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, socket, ahead }))
 }
 
 /// Since when this head is incomplete, if one is, and `before` was.
@@ -221,7 +258,7 @@ fn begun(before: Option<(u64, Instant)>, number: Option<u64>) -> Option<(u64, In
     before.filter(|(before, _)| *before == number).or_else(|| Some((number, Instant::now())))
 }
 
-/// Held for one system call, and contended only by [`Peer::left`].
+/// Held for a system call or a few, and contended by nobody: one task serves a connection of HTTP/1.
 fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
     socket.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -310,6 +347,6 @@ impl Peer {
         let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         drop(opened);
         let (stream, address) = accepted.unwrap();
-        split(stream, address, None).1
+        split(stream, address, None, &Room::new(0)).1
     }
 }

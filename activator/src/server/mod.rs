@@ -33,6 +33,7 @@ use crate::args::Limits;
 use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
+use crate::path::room;
 use peers::Peers;
 use quiet::Quiet;
 
@@ -46,6 +47,8 @@ pub struct Room {
     peers: Arc<Peers>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    /// For what callers of held requests send meanwhile.
+    ahead: Arc<room::Room>,
     /// Counted here.
     pub callers: Arc<Callers>,
 }
@@ -59,6 +62,7 @@ impl Room {
             peers: Peers::new(limits.max_connections_per_peer.get()),
             limits: Arc::clone(limits),
             metrics: Arc::clone(metrics),
+            ahead: room::Room::new(limits.max_ahead_bytes),
             callers: Arc::default(),
         }
     }
@@ -94,8 +98,7 @@ where
                 let _ = stream.set_zero_linger();
                 continue;
             };
-            let (limits, metrics) = (Arc::clone(&room.limits), Arc::clone(&room.metrics));
-            let serving = connection::serve(stream, address, path.clone(), limits, metrics, admitted, stop.clone());
+            let serving = connection::serve(stream, address, path.clone(), room.clone(), admitted, stop.clone());
             let (cut, caller) = (cut.clone(), room.callers.enter());
             tasks.spawn(async move {
                 Quiet::new(cut.cancelled()).until(serving).await;

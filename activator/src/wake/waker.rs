@@ -104,6 +104,7 @@ impl Waker {
         // Requests that have arrived already get into the first write.
         tokio::task::yield_now().await;
         while !watch.over() {
+            function.look_at_start();
             // Whoever makes a pod free hands it on. This finds what somebody forgot, within a tick.
             function.release();
             let now = Instant::now();
@@ -135,6 +136,7 @@ impl Waker {
                 }
             }
         }
+        function.look_at_start();
     }
 
     /// Requests that wait only because every pod is drained are reported at once. The leader releases the pods or lowers

@@ -1,10 +1,13 @@
 //! What has come from a caller and what of it hyper gets to see.
 
+use std::sync::Arc;
+
 use tokio::io::ReadBuf;
 
 use super::backlog::Backlog;
 use super::requests::Requests;
 use crate::path::fault::Fault;
+use crate::path::room::Room;
 
 /// What hyper gets in place of a head that goes no further: a request that it answers, in its turn and with what the path
 /// says of it, and the last one of the connection.
@@ -58,6 +61,20 @@ impl Inlet {
         let Self { requests, backlog, .. } = self;
         let mut refused = None;
         backlog.came(buf, before, |bytes| inspect(requests, bytes, &mut refused));
+        self.end(refused);
+    }
+
+    /// Takes room for so many bytes more that are read before hyper asks for them. False if there is none, or there is to be
+    /// nothing more.
+    pub fn may_come_ahead(&mut self, room: &Arc<Room>, bytes: usize) -> bool {
+        !self.is_closed() && !self.is_broken() && self.backlog.may_come_ahead(room, bytes)
+    }
+
+    /// These bytes came before hyper asked for them, and room was taken for `spare` more than them. It gets them when it does.
+    pub fn came_ahead(&mut self, bytes: &[u8], spare: usize) {
+        let Self { requests, backlog, .. } = self;
+        let mut refused = None;
+        backlog.came_ahead(bytes, spare, |bytes| inspect(requests, bytes, &mut refused));
         self.end(refused);
     }
 
@@ -208,10 +225,53 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_read_ahead_has_bounds_and_gives_its_room_back() {
+        const MIB: usize = 1024 * 1024;
+        let body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n";
+        let room = Room::new(MIB + 4096);
+        let ahead = |inlet: &mut Inlet| {
+            let mut pieces = 0;
+            while inlet.may_come_ahead(&room, 8192) {
+                inlet.came_ahead(&[7; 4096], 4096);
+                pieces += 1;
+            }
+            pieces
+        };
+        let [mut first, mut second] = [(); 2].map(|()| Inlet::new(1000, 1000));
+        seen(&mut first, &[body]);
+        seen(&mut second, &[body]);
+        assert_eq!(ahead(&mut first), 255, "one has as much as it may");
+        assert_eq!((ahead(&mut second), room.used()), (1, MIB), "what is left is less than a piece");
+        assert!(first.backlog.capacity() <= MIB + (64 << 10));
+        assert_eq!(seen(&mut first, &[]), [7; 255 * 4096]);
+        assert_eq!(room.used(), 4096);
+        assert_eq!((ahead(&mut second), ahead(&mut first)), (254, 1));
+        drop((first, second));
+        assert_eq!(room.used(), 0);
+    }
+
+    #[test]
+    fn nothing_is_read_ahead_behind_what_is_refused() {
+        let room = Room::new(1 << 20);
+        for bytes in [BAD, b"\0\r\n\r\n"] {
+            let mut inlet = Inlet::new(1000, 1000);
+            seen(&mut inlet, &[GET]);
+            assert!(inlet.may_come_ahead(&room, 100));
+            inlet.came_ahead(bytes, 0);
+            assert!(!inlet.may_come_ahead(&room, 1));
+            assert_eq!(seen(&mut inlet, &[]), IN_PLACE);
+        }
+    }
+
     proptest::proptest! {
-        /// However the bytes are cut, hyper sees the same.
+        /// However the bytes are cut, and whether they come before hyper asks for them, it sees the same.
         #[test]
-        fn cuts_make_no_difference(parts in proptest::collection::vec(0usize..4, 1..6), cuts in proptest::collection::vec(1usize..90, 1..20)) {
+        fn cuts_make_no_difference(
+            parts in proptest::collection::vec(0usize..4, 1..6),
+            cuts in proptest::collection::vec((1usize..90, proptest::bool::ANY), 1..20),
+        ) {
+            let room = Room::new(1 << 20);
             let parts: Vec<&[u8]> = parts.into_iter().map(|at| [GET, POST, CHUNKED, BAD][at]).collect();
             let bytes = parts.concat();
             let mut expected = Vec::new();
@@ -220,12 +280,20 @@ mod tests {
                 if part == BAD { break }
             }
             let (mut inlet, mut got, mut at) = (Inlet::new(1000, 1000), Vec::new(), 0);
-            for cut in cuts.into_iter().cycle() {
+            for (cut, ahead) in cuts.into_iter().cycle() {
                 if at >= bytes.len() || inlet.is_closed() { break }
                 let end = (at + cut).min(bytes.len());
-                got.extend(seen(&mut inlet, &[&bytes[at..end]]));
+                if ahead {
+                    proptest::prop_assert!(inlet.may_come_ahead(&room, 100));
+                    inlet.came_ahead(&bytes[at..end], 100 - (end - at));
+                } else {
+                    got.extend(seen(&mut inlet, &[&bytes[at..end]]));
+                }
                 at = end;
             }
+            got.extend(seen(&mut inlet, &[]));
+            drop(inlet);
+            proptest::prop_assert_eq!(room.used(), 0);
             proptest::prop_assert_eq!(got, expected);
         }
     }

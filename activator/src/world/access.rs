@@ -16,7 +16,7 @@ use super::{TestPod, eventually, world};
 use crate::args::Args;
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -30,7 +30,7 @@ impl Write for Log {
 
 impl Log {
     /// Starts it as the program does with these arguments. Everything in a test runs in its thread.
-    fn start(args: &[&str]) -> (Self, DefaultGuard) {
+    pub(super) fn start(args: &[&str]) -> (Self, DefaultGuard) {
         let args = Args::try_parse_from([&["activator"], args].concat()).unwrap();
         let log = Self::default();
         let out = log.clone();
@@ -43,9 +43,17 @@ impl Log {
     }
 
     /// The lines of the access log.
-    fn lines(&self) -> Vec<Value> {
-        let lines: Vec<Value> = self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        lines.into_iter().filter(|line| line["target"] == "activator::access").collect()
+    pub(super) fn lines(&self) -> Vec<Value> {
+        self.all().into_iter().filter(|line| line["target"] == "activator::access").collect()
+    }
+
+    /// The lines that say this.
+    pub(super) fn said(&self, message: &str) -> Vec<Value> {
+        self.all().into_iter().filter(|line| line["message"] == message).collect()
+    }
+
+    fn all(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::{TestPod, eventually, get, world, world_with};
@@ -71,33 +70,15 @@ async fn a_lowering_while_somebody_waits_is_raised_again() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_frees_its_place_at_once() {
-    let mut world = world().await;
-    let mut caller = TcpStream::connect(world.address).await.unwrap();
-    caller.write_all(b"GET / HTTP/1.1\r\nhost: hello.shop\r\n\r\n").await.unwrap();
-    world.expect_wake("r1", 1).await;
-    assert_eq!(world.held(), 1);
-    drop(caller);
-    world.until_held(0).await;
-
-    // With a body that nobody reads, the kernel has to be asked.
-    let mut caller = TcpStream::connect(world.address).await.unwrap();
-    caller.write_all(b"POST / HTTP/1.1\r\nhost: hello.shop\r\ncontent-length: 9000000\r\n\r\n").await.unwrap();
-    // Less than the socket takes: behind a full one not even the kernel hears of the end.
-    caller.write_all(&[0; 20_000]).await.unwrap();
-    world.until_held(1).await;
-    drop(caller);
-    world.until_held(0).await;
-}
-
-#[tokio::test]
 async fn a_full_queue_says_so() {
     let mut world = world_with(json!({"queue": {"maxRequests": 2}}), Limits::default()).await;
     let (_first, _second) = (world.get("/"), world.get("/"));
     world.expect_wake("r1", 1).await;
     world.until_held(2).await;
     let third = world.get("/").await.unwrap();
-    assert_eq!((third.status, third.headers["retry-after"].to_str().unwrap()), (503, "1"));
+    // Of a start that takes two seconds, as one does of which nothing is known.
+    assert_eq!(third.status, 503);
+    assert!((1..=3).contains(&third.after()), "{third:?}");
     let problem = third.problem();
     assert_eq!(problem["type"], "https://rouse.dev/problems/queue-full");
     assert_eq!(problem["function"], "shop/hello");

@@ -6,17 +6,21 @@ mod addresses;
 mod again;
 mod bodies;
 mod cold;
+mod comebacks;
 mod conformance;
 mod deadlines;
+mod departures;
 mod drains;
 mod failing;
 mod floods;
 mod frames;
+mod held_uploads;
 mod messages;
 mod outliers;
 mod overload;
 mod pod;
 mod protocols;
+mod queues;
 mod seen;
 mod uploads;
 mod warm;
@@ -132,6 +136,24 @@ impl World {
         for probe in probes {
             self.prober.start(probe);
         }
+    }
+
+    /// Another function beside it, `other`, with this pod.
+    pub(crate) fn neighbour(&self, pod: &TestPod) {
+        let object = json!({
+            "apiVersion": "rouse.dev/v1alpha1", "kind": "Function",
+            "metadata": {"namespace": "shop", "name": "other", "uid": "o-uid"},
+            "spec": {"image": "i"}, "status": {"revision": "o1"},
+        });
+        self.index.function_applied(&serde_json::from_value(object).unwrap());
+        self.index.publish();
+        self.see(json!({
+            "metadata": {"namespace": "shop", "name": pod.uid, "uid": pod.uid, "creationTimestamp": "2026-01-01T00:00:00Z",
+                "labels": {"rouse.dev/function": "other", "rouse.dev/revision": "o1", "rouse.dev/function-uid": "o-uid"}},
+            "spec": {"nodeName": "n", "containers": [{"name": "function",
+                "ports": [{"name": pod.port_name, "containerPort": pod.address.port()}]}]},
+            "status": {"phase": "Running", "podIP": pod.address.ip().to_string()},
+        }));
     }
 
     /// A Trigger that leads this host and the paths under `path` to the function.
@@ -298,6 +320,11 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn cold(&self) -> &str {
         self.headers["rouse-cold-start"].to_str().unwrap()
+    }
+
+    /// Seconds after which it may be asked again.
+    pub(crate) fn after(&self) -> u64 {
+        self.headers["retry-after"].to_str().unwrap().parse().unwrap()
     }
 
     pub(crate) fn problem(&self) -> Value {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::warm::head;
@@ -47,6 +47,13 @@ async fn ready(pods: &[&TestPod]) -> World {
     }
     eventually(|| world.index.pods().len() == pods.len() && world.index.pods().iter().all(|pod| pod.is_ready())).await;
     world
+}
+
+/// Whether a request was sent again that a pod may have had.
+fn retried(world: &World) -> bool {
+    world.metrics().lines().any(|line| {
+        line.starts_with("rouse_activator_retries_total") && line.contains("\"lost\"") && !line.ends_with(" 0")
+    })
 }
 
 fn is_ready(world: &World, pod: &TestPod) -> bool {
@@ -100,6 +107,79 @@ async fn a_frozen_pod_is_left_alone_and_the_others_serve() {
     // It thaws. Its time is up some seconds later.
     switch.store(false, Ordering::SeqCst);
     eventually(|| is_ready(&world, &a)).await;
+}
+
+#[tokio::test]
+async fn what_waits_at_a_pod_without_a_sign_of_life_goes_elsewhere_if_it_may() {
+    let (a, _switch) = faulty("a", None).await;
+    let b = TestPod::start("b").await;
+    let world = ready(&[&a, &b]).await;
+    let address = world.address;
+    let found = Arc::new(AtomicBool::new(false));
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let found = Arc::clone(&found);
+        callers.spawn(async move {
+            while !found.load(Ordering::SeqCst) {
+                assert_eq!(send(address, get("/")).await.body, "b");
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+    let mut posts = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        posts.spawn(send(address, post("/", "x")));
+    }
+    eventually(|| !is_ready(&world, &a)).await;
+    found.store(true, Ordering::SeqCst);
+    // Long before the deadline of what is at the frozen pod.
+    timeout(Duration::from_secs(15), callers.join_all()).await.expect("a GET is still there");
+    assert!(retried(&world));
+    let mut waiting = 4;
+    while let Some(Ok(reply)) = posts.try_join_next() {
+        assert_eq!(reply.body, "b");
+        waiting -= 1;
+    }
+    assert!(waiting > 0, "nobody knows whether the pod has begun with it");
+}
+
+#[tokio::test]
+async fn a_pod_that_is_only_slow_keeps_what_it_has() {
+    let slow = Arc::new(AtomicBool::new(true));
+    let on = Arc::clone(&slow);
+    let a = TestPod::raw("a", move |mut stream, _| {
+        let on = Arc::clone(&on);
+        async move {
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).await.unwrap_or(0);
+            while bytes[..read].starts_with(b"GET") && on.load(Ordering::SeqCst) {
+                sleep(Duration::from_millis(10)).await;
+            }
+            drop(stream.write_all(OK).await);
+        }
+    })
+    .await;
+    let b = TestPod::start("b").await;
+    let world = ready(&[&a, &b]).await;
+    let address = world.address;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        callers.spawn(async move {
+            loop {
+                let reply = send(address, get("/")).await;
+                if reply.body != "b" {
+                    return reply.body;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+    }
+    eventually(|| !is_ready(&world, &a)).await;
+    // Longer than it takes to find out that a pod is dead.
+    sleep(Duration::from_secs(4)).await;
+    slow.store(false, Ordering::SeqCst);
+    assert_eq!(timeout(Duration::from_secs(15), callers.join_next()).await.unwrap().unwrap().unwrap(), "ok");
+    assert!(!retried(&world));
 }
 
 #[tokio::test]

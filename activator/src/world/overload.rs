@@ -38,7 +38,8 @@ async fn what_nobody_can_answer_in_time_is_refused_at_once() {
     }
     let refused = world.get("/").await.unwrap();
     assert_eq!(refused.problem()["type"], "https://rouse.dev/problems/overloaded");
-    assert_eq!((refused.status, refused.headers["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!(refused.status, 503);
+    assert!((1..=60).contains(&refused.after()), "{refused:?}");
     assert!(world.says("rouse_activator_faults_total{fault=\"overloaded\"} 1"));
     assert_eq!(pods[0].seen().len() + pods[1].seen().len(), 8);
     // Its place is free again as soon as one is gone.

@@ -174,3 +174,28 @@ async fn a_stop_lets_requests_end() {
     assert_eq!((reply.status, reply.headers["connection"].to_str().unwrap()), (200, "close"));
     eventually(|| std::net::TcpStream::connect(world.address).is_err()).await;
 }
+
+#[tokio::test]
+async fn a_request_that_crosses_a_stop_is_answered() {
+    let pod = TestPod::start("a").await;
+    let world = warm(&pod).await;
+    let request = "GET / HTTP/1.1\r\nhost: hello.shop\r\n\r\n";
+    let mut used = world.caller(request).await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\na") {
+        seen.push(used.read_u8().await.unwrap());
+    }
+    assert!(!String::from_utf8_lossy(&seen).contains("connection: close"));
+    let (mut fresh, mut idle) = (world.caller("").await, world.caller(request).await);
+    world.stop.cancel();
+    eventually(|| std::net::TcpStream::connect(world.address).is_err()).await;
+    for caller in [&mut used, &mut fresh] {
+        caller.write_all(request.as_bytes()).await.unwrap();
+        let mut seen = String::new();
+        caller.read_to_string(&mut seen).await.unwrap();
+        assert!(seen.starts_with("HTTP/1.1 200 OK") && seen.contains("connection: close"), "{seen}");
+    }
+    // Nobody waits for one that has nothing to say.
+    let mut seen = Vec::new();
+    idle.read_to_end(&mut seen).await.unwrap();
+}

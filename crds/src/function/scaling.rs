@@ -140,7 +140,7 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Queue {
-    /// Requests that may wait in one activator; the next one gets 503 with Retry-After. Default 1000. Range 1 to 100000.
+    /// Requests that may wait in one activator; the next one gets 503 with Retry-After. It bounds what is held for a pod, and also what waits at busy pods for a response beyond the goal of maxReplicas. Default 1000. Range 1 to 100000.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_requests: i32,
 }

@@ -3,10 +3,10 @@
 use std::{
     net::SocketAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header::HOST};
 use http_body_util::BodyExt;
@@ -22,11 +22,16 @@ use crate::http::streaming::{self, Body};
 const HTTP2_CONNECTIONS: usize = 4;
 /// How often a request looks for another connection because the one it had was closed before it was sent.
 const ATTEMPTS: usize = 4;
+/// From one attempt to connect to the next, where a refusal is not the end.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is tried: for longer than Kubernetes needs to see that a process has died, and its proxies to follow.
+const CONNECTS: usize = 50;
 
 /// Open connections to one address.
 #[derive(Debug)]
 pub(super) struct Connections {
     entry: SocketAddr,
+    connects: usize,
     idle: Mutex<Vec<http1::SendRequest<Body>>>,
     shared: Mutex<[Option<http2::SendRequest<Body>>; HTTP2_CONNECTIONS]>,
 }
@@ -41,8 +46,10 @@ pub(super) struct Whole {
 }
 
 impl Connections {
-    pub(super) fn new(entry: SocketAddr) -> Self {
-        Self { entry, idle: Mutex::default(), shared: Mutex::default() }
+    /// `patient`: who refuses a connection is asked again, as some other one may be there soon. Nothing was sent by then.
+    pub(super) fn new(entry: SocketAddr, patient: bool) -> Self {
+        let connects = if patient { CONNECTS } else { 1 };
+        Self { entry, connects, idle: Mutex::default(), shared: Mutex::default() }
     }
 
     /// Opens as many as that many requests at once need, so that a step in load is not one in handshakes.
@@ -50,7 +57,7 @@ impl Connections {
         match protocol {
             Protocol::Http1 => {
                 for _ in 0..at_once {
-                    let mut sender = streaming::http1(self.entry).await?;
+                    let mut sender = self.connect(streaming::http1).await?;
                     sender.ready().await?;
                     lock(&self.idle).push(sender);
                 }
@@ -72,30 +79,39 @@ impl Connections {
         host: &str,
         shape: &Shape,
         id: &str,
-    ) -> Result<Whole> {
-        let mut request = Some(request(protocol, host, shape, id)?);
+    ) -> Result<Whole, Broken> {
+        let mut unsent = request(protocol, host, shape, id)?;
         for _ in 0..ATTEMPTS {
-            let Some(unsent) = request.take() else { bail!("the request was sent and not answered") };
             let sent = match protocol {
                 Protocol::Http1 => self.over_http1(unsent).await,
                 Protocol::Http2 => self.over_http2(unsent, number).await,
             };
             match sent {
                 Ok(whole) => return Ok(whole),
-                Err(Failed::Unsent(unsent)) => request = Some(*unsent),
-                Err(Failed::Broken(error)) => return Err(error),
+                Err(Failed::Unsent(back)) => unsent = *back,
+                Err(Failed::Broken(broken)) => return Err(broken),
             }
         }
-        bail!("{ATTEMPTS} connections were closed before the request could be sent")
+        Err(anyhow!("{ATTEMPTS} connections were closed before the request could be sent").into())
+    }
+
+    async fn connect<S>(&self, open: impl AsyncFn(SocketAddr) -> Result<S>) -> Result<S> {
+        for _ in 1..self.connects {
+            if let Ok(sender) = open(self.entry).await {
+                return Ok(sender);
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+        open(self.entry).await
     }
 
     async fn over_http1(&self, request: Request<Body>) -> Result<Whole, Failed> {
         let mut sender = match self.usable().await {
             Some(sender) => sender,
-            None => streaming::http1(self.entry).await?,
+            None => self.connect(streaming::http1).await?,
         };
         let response = sender.try_send_request(request).await.map_err(Failed::from)?;
-        let whole = read(response).await?;
+        let whole = read(response).await.map_err(Broken::begun)?;
         if !sender.is_closed() {
             lock(&self.idle).push(sender);
         }
@@ -121,7 +137,7 @@ impl Connections {
                 return Err(error.into());
             }
         };
-        Ok(read(response).await?)
+        Ok(read(response).await.map_err(Broken::begun)?)
     }
 
     /// A connection for one more stream. Two that find none at once open two, of which one is kept.
@@ -131,22 +147,47 @@ impl Connections {
         if let Some(sender) = open.filter(|sender| !sender.is_closed()) {
             return Ok(sender);
         }
-        let sender = streaming::http2(self.entry).await?;
+        let sender = self.connect(streaming::http2).await?;
         lock(&self.shared)[place] = Some(sender.clone());
         Ok(sender)
     }
 }
 
-/// Why there is no answer.
+/// Why there is no whole answer.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) why: anyhow::Error,
+    /// Whether there was the head of one.
+    pub(super) begun: bool,
+}
+
+impl Broken {
+    fn begun(why: anyhow::Error) -> Self {
+        Self { why, begun: true }
+    }
+}
+
+impl From<anyhow::Error> for Broken {
+    fn from(why: anyhow::Error) -> Self {
+        Self { why, begun: false }
+    }
+}
+
 enum Failed {
     /// Not a byte was sent: another connection may take it.
     Unsent(Box<Request<Body>>),
-    Broken(anyhow::Error),
+    Broken(Broken),
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
 }
 
 impl From<anyhow::Error> for Failed {
     fn from(error: anyhow::Error) -> Self {
-        Self::Broken(error)
+        Self::Broken(error.into())
     }
 }
 
@@ -154,7 +195,7 @@ impl From<hyper::client::conn::TrySendError<Request<Body>>> for Failed {
     fn from(mut error: hyper::client::conn::TrySendError<Request<Body>>) -> Self {
         match error.take_message() {
             Some(request) => Self::Unsent(Box::new(request)),
-            None => Self::Broken(error.into_error().into()),
+            None => anyhow::Error::from(error.into_error()).into(),
         }
     }
 }

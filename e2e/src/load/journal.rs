@@ -78,6 +78,10 @@ pub struct Sample {
     pub ended: f64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// Why it was sent a second time, if it was.
+    pub broke: Option<String>,
+    /// Whether the answer said that it was the last one of its connection (`Connection: close`).
+    pub last: bool,
     /// The pod that answered.
     pub pod: Option<String>,
     /// When it arrived there.

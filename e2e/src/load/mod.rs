@@ -79,6 +79,9 @@ pub struct Load {
     pub shapes: Vec<Shape>,
     /// How long an answer may take to its end.
     pub patience: Duration,
+    /// Whether it does what a careful client does beyond that: a GET that broke before its answer is sent once more, and a
+    /// connection that is refused is tried again for some seconds.
+    pub again: bool,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, ensure};
+use http::Method;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
@@ -17,7 +18,7 @@ use tokio::{
 
 use super::{
     Load, Pace, Shape,
-    connections::{Connections, Whole},
+    connections::{Broken, Connections, Whole},
     journal::{Journal, Sample},
 };
 use crate::http::{FIRST_BYTE, TOTAL, server_timing};
@@ -65,7 +66,7 @@ impl Load {
     /// When there is nothing to send, or nobody listens.
     pub async fn start(self, journal: &Journal) -> Result<Running> {
         ensure!(!self.protocols.is_empty() && !self.shapes.is_empty(), "the load {} has nothing to send", self.name);
-        let connections = Connections::new(self.entry);
+        let connections = Connections::new(self.entry, self.again);
         for protocol in &self.protocols {
             connections.prepare(*protocol, self.pace.at_once().div_ceil(self.protocols.len())).await?;
         }
@@ -147,11 +148,16 @@ impl Sender {
         let (shape, protocol) = self.choice(number);
         let id = format!("{}-{}", self.load.host, self.journal.number());
         let sent = Instant::now();
-        let exchange = self.connections.exchange(protocol, number, &self.load.host, &shape, &id);
-        let answer = match timeout(self.load.patience, exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(anyhow!("no whole answer within {:?}", self.load.patience)),
-        };
+        let exchange = || self.exchange(protocol, number, &shape, &id);
+        let mut answer = exchange().await;
+        let mut broke = None;
+        if let Err(Broken { why, begun: false }) = &answer
+            && self.load.again
+            && shape.method == Method::GET
+        {
+            broke = Some(format!("{why:#}"));
+            answer = exchange().await;
+        }
         let clock = self.journal.clock();
         let mut sample = Sample {
             load: self.load.name,
@@ -161,6 +167,7 @@ impl Sender {
             due: clock.seconds(due),
             sent: clock.seconds(sent),
             ended: clock.seconds(Instant::now()),
+            broke,
             ..Sample::default()
         };
         match answer {
@@ -170,18 +177,33 @@ impl Sender {
                 sample.cold = text("rouse-cold-start") == Some("true");
                 let timing = text("server-timing");
                 sample.held = timing.is_some();
+                sample.last = text("connection") == Some("close");
                 sample.released = timing.and_then(held_ms).map(|held| sample.sent + held / 1e3);
                 sample.pod = text("x-pod").map(str::to_owned);
                 sample.arrived = text("x-arrived").and_then(|micros| clock.of_unix_micros(micros.parse().ok()?));
                 sample.failure = incomplete(&whole, &shape);
             }
-            Err(error) => sample.failure = Some(format!("{error:#}")),
+            Err(broken) => sample.failure = Some(format!("{:#}", broken.why)),
         }
         let failed = sample.failure.is_some();
         self.journal.add(sample);
         if failed {
             // A closed loop on a dead server would spin, and its failures would say nothing more.
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn exchange(
+        &self,
+        protocol: super::Protocol,
+        number: usize,
+        shape: &Shape,
+        id: &str,
+    ) -> Result<Whole, Broken> {
+        let exchange = self.connections.exchange(protocol, number, &self.load.host, shape, id);
+        match timeout(self.load.patience, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(anyhow!("no whole answer within {:?}", self.load.patience).into()),
         }
     }
 

@@ -16,7 +16,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::*;
 
@@ -82,6 +85,7 @@ fn load(entry: SocketAddr, protocol: Protocol, shapes: Vec<Shape>) -> Load {
         pace: Pace::AtOnce(4),
         shapes,
         patience: Duration::from_secs(30),
+        again: false,
     }
 }
 
@@ -132,6 +136,35 @@ async fn a_wrong_status_and_half_a_stream_are_failures() {
     let reasons: Vec<_> = counted.failures.keys().map(String::as_str).collect();
     assert_eq!(reasons, ["503 no", "the stream had 2 of 3 events"]);
     assert!(counted.failures.values().sum::<usize>() < counted.requests, "the whole stream is none: {counted:?}");
+}
+
+/// Of a server that breaks each second connection when it has read a request: what is sent again, and what is not.
+#[tokio::test]
+async fn a_get_that_broke_before_its_answer_is_sent_once_more_and_a_post_is_not() {
+    for again in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let entry = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut head = [0; 4096];
+                    while stream.read(&mut head).await.is_ok_and(|read| read > 0) && number % 2 == 1 {
+                        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        let load = Load { pace: Pace::AtOnce(1), again, ..load(entry, Protocol::Http1, vec![Shape::get(0)]) };
+        let gets = run(load.clone(), 4).await;
+        assert_eq!(gets.counted(|_| true).failed == 0, again);
+        assert_eq!(gets.samples(|sample| sample.broke.is_some()).is_empty(), !again);
+        assert!(gets.samples(|sample| sample.failure.is_none()).iter().all(|sample| sample.last));
+        let posts = run(Load { shapes: vec![Shape::post(0)], ..load }, 4).await;
+        assert!(posts.counted(|_| true).failed > 0);
+        assert!(posts.samples(|sample| sample.broke.is_some()).is_empty());
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod event;
 mod init;
 mod launch;
 mod namespace;
+mod outage;
 mod paths;
 mod pki;
 mod plan;
@@ -36,6 +37,7 @@ use state::Process;
 pub use components::Component;
 pub use init::{COMMAND as INIT_COMMAND, Child, Ended, OWN_PROGRAM, inside as init_inside, outside as init_outside};
 pub(crate) use namespace::Network;
+pub use outage::Outage;
 pub use paths::Paths;
 
 /// A running node.

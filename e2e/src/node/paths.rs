@@ -49,6 +49,11 @@ impl Paths {
         self.root.join("components.json")
     }
 
+    /// Present while a component that has ended is to be started again.
+    pub(crate) fn again(&self, component: &str) -> PathBuf {
+        self.root.join("again").join(component)
+    }
+
     /// Standard output and error of a component.
     pub fn log(&self, component: &str) -> PathBuf {
         self.root.join("log").join(format!("{component}.log"))

@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Fills an empty run directory: certificates, users, configuration, and the plan itself.
     pub(crate) fn write(&self) -> Result<()> {
-        let folders = ["log", "pki", "kubeconfig", "config/cni", "data/sysctl"];
+        let folders = ["log", "pki", "kubeconfig", "config/cni", "data/sysctl", "again"];
         for folder in folders {
             std::fs::create_dir_all(self.paths.root().join(folder))?;
         }

@@ -1,5 +1,6 @@
 //! Long runs on the real node: what must be seen of scaling, seen or not, with the raw figures.
 
+mod apiserver;
 mod awake;
 mod burst;
 mod ending;
@@ -10,8 +11,10 @@ mod observed;
 mod overload;
 pub mod plot;
 pub mod report;
+mod restarts;
 mod stage;
 mod steady;
+mod storms;
 mod terms;
 mod thousand;
 mod undrained;
@@ -56,6 +59,12 @@ pub enum Scenario {
     Overload,
     /// A thousand idle functions.
     Thousand,
+    /// The activators restarted, and killed.
+    Restarts,
+    /// Without the API server for a minute.
+    Apiserver,
+    /// Every exchange with every pod breaks.
+    Storms,
     /// Attackers on the activator, one kind after the other.
     Floods,
 }
@@ -73,6 +82,9 @@ impl Scenario {
             Self::Leader => "leader",
             Self::Overload => "overload",
             Self::Thousand => "thousand",
+            Self::Restarts => "restarts",
+            Self::Apiserver => "apiserver",
+            Self::Storms => "storms",
             Self::Floods => "floods",
         }
     }
@@ -105,6 +117,15 @@ impl Scenario {
             Self::Thousand => {
                 "1,000 idle functions: Ready within 60 s, 64 MiB + 50 KiB each, a restarted operator is calm within 10 s and writes nothing, any of them wakes as fast as one alone"
             }
+            Self::Restarts => {
+                "10 rolling restarts of two activators under 300 requests/s of HTTP/1.1 and HTTP/2 and streams of 30 s: none fails, each id arrives once, connections are told by GOAWAY and `Connection: close`; SIGKILL to one of two, 5 times: ≥ 99 % answered, and all that may be sent again"
+            }
+            Self::Apiserver => {
+                "the API server killed for 60 s, and frozen for 60 s, under 300 requests/s: of the warm ones none fails; those to functions at zero are held until it is back, or told by 503 or 504 when to come again; nothing is forgotten, and nothing that is called goes to zero"
+            }
+            Self::Storms => {
+                "every exchange with every pod breaks for 60 s, at 60 requests/s and at 200: at most 1.2 sendings for each, by the activator's metrics and by the pods"
+            }
             Self::Floods => {
                 "eleven kinds of HTTP/2 flood for 60 s each: at most 30 % of a core and 20 MiB; 5,000 slow heads and 5,000 slow bodies are sent away within 30 s; of 50 requests/s beside them none fails"
             }
@@ -118,6 +139,9 @@ impl Scenario {
             Self::Burst => 9,
             Self::Awake => 5,
             Self::Loss => 12,
+            Self::Restarts => 14,
+            Self::Apiserver => 6,
+            Self::Storms => 4,
             Self::Wake => 10,
             Self::Leader => 30,
             Self::Thousand => 15,
@@ -136,6 +160,9 @@ impl Scenario {
             Self::Leader => leader::run(stage, report).await,
             Self::Overload => overload::run(stage, report).await,
             Self::Thousand => thousand::run(stage, report).await,
+            Self::Restarts => restarts::run(stage, report).await,
+            Self::Apiserver => apiserver::run(stage, report).await,
+            Self::Storms => storms::run(stage, report).await,
             Self::Floods => floods::run(stage, report).await,
         }
     }

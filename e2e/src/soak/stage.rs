@@ -87,6 +87,7 @@ impl Stage {
             pace,
             shapes,
             patience: PATIENCE * 2,
+            again: false,
         }
     }
 

@@ -83,6 +83,7 @@ impl Link {
             pace,
             shapes: shapes(millis),
             patience: PATIENCE,
+            again: false,
         };
         load.start(&self.journal).await
     }

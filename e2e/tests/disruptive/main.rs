@@ -6,3 +6,4 @@ mod installation;
 mod lifecycle;
 mod link;
 mod operator;
+mod pods;

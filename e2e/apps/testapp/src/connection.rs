@@ -1,11 +1,13 @@
 //! One connection: HTTP/1.1 or HTTP/2 by its first bytes, closed when idle for too long if so told.
 
-use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Request;
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -15,16 +17,28 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::reply::Body;
 use crate::routes;
+use crate::spoilt::Spoilt;
 
 /// Serves it to its end. An error is the caller's doing, and the caller sees it.
 pub(crate) async fn serve(stream: TcpStream, idle_close: Option<Duration>, mut ending: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
+    let stream = match Spoilt::now() {
+        Some(spoilt) => match spoilt.serve(stream).await {
+            Some(stream) => stream,
+            None => return,
+        },
+        None => stream,
+    };
     let activity = Activity::default();
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         let busy = activity.begin();
         async move {
+            if Spoilt::now().is_some() && !request.uri().path().starts_with("/spoil") {
+                Spoilt::counted();
+                return Err(io::Error::other("breaking the exchange, as told"));
+            }
             let answer = routes::answer(request).await;
-            Ok::<_, Infallible>(answer.map(|body| busy.until_end_of(body)))
+            Ok(answer.map(|body| busy.until_end_of(body)))
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new());

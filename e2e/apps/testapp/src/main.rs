@@ -11,6 +11,7 @@ mod reply;
 mod routes;
 mod server;
 mod settings;
+mod spoilt;
 mod websocket;
 
 use std::process::ExitCode;

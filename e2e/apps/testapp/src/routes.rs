@@ -16,6 +16,8 @@
 //! | `/sse?n=N&ms=M` | N server-sent events (10), M milliseconds apart (100) |
 //! | `/ws` | a WebSocket that echoes |
 //! | `/crash` | none: the process exits with code 1 |
+//! | `/spoil?as=X&ms=N` | goes bad for N milliseconds: `reset` or `garbage`, see [`crate::spoilt`] |
+//! | `/spoilt` | how many exchanges it has spoilt |
 //! | `/echo.Echo/…` | gRPC, see [`crate::grpc`] |
 //!
 //! A POST's `x-id` header is printed as `id=…` when the request arrives, so that a test can count how
@@ -34,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::reply::{self, Reply};
+use crate::spoilt::Spoilt;
 use crate::{grpc, websocket};
 
 /// What a server of a few worker processes can do at a time.
@@ -81,6 +84,8 @@ async fn by_path(request: Request<Incoming>) -> Reply {
             nap(number(&request, "ms", 1000)).await
         }
         "/sse" => reply::events(number(&request, "n", 10), Duration::from_millis(number(&request, "ms", 100))),
+        "/spoil" => spoil(&request),
+        "/spoilt" => reply::text(format!("{}\n", Spoilt::count())),
         "/ws" => websocket::accept(request),
         "/crash" => std::process::exit(1),
         _ => reply::with_status(StatusCode::NOT_FOUND, "no such path\n"),
@@ -127,6 +132,16 @@ async fn upload(request: Request<Incoming>) -> Reply {
         }
     }
     reply::text(format!("{total}\n"))
+}
+
+fn spoil(request: &Request<Incoming>) -> Reply {
+    match parameter(request, "as").and_then(Spoilt::named) {
+        Some(spoilt) => {
+            spoilt.begin(Duration::from_millis(number(request, "ms", 1000)));
+            reply::text("spoilt\n")
+        }
+        None => reply::with_status(StatusCode::BAD_REQUEST, "as what?\n"),
+    }
 }
 
 async fn nap(millis: u64) -> Reply {

@@ -1,5 +1,5 @@
 //! The node's processes: started by the bring-up, reaped by the main thread, written to a file that
-//! `cargo e2e status` reads. Nothing is restarted: a component that died is a finding.
+//! `cargo e2e status` reads. Nothing is restarted unless it is asked for: a component that died is a finding.
 
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,7 @@ impl Children {
         let mut list = self.list();
         let child = command.spawn().with_context(|| format!("cannot start {}", component.name()))?;
         let pid = i32::try_from(child.id())?;
+        list.retain(|child| child.component != component);
         list.push(Child { component, pid, started: Timestamp::now(), ended: None });
         self.save(&list);
         Ok(())

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{dup2_stdout, setsid};
 
+use super::components::Component;
 use super::event::Event;
 use super::paths::Paths;
 use super::plan::Plan;
@@ -59,13 +60,30 @@ fn live(root: &Path) -> Result<()> {
     prepare(&plan)?;
     let children = Arc::new(Children::new(plan.paths.clone()));
     let starter = thread::Builder::new().name("bring-up".into()).spawn({
-        let children = Arc::clone(&children);
+        let (plan, children) = (plan.clone(), Arc::clone(&children));
         move || bring_up::run(&plan, &children)
     })?;
     children.reap_while(|| !starter.is_finished());
     starter.join().map_err(|_| anyhow!("the bring-up ended early"))??;
-    children.reap_while(|| true);
+    children.reap_while(|| {
+        start_again(&plan, &children);
+        true
+    });
     Ok(())
+}
+
+/// Starts the components for which that is asked for, by an [`Outage`](super::Outage), once they have ended.
+fn start_again(plan: &Plan, children: &Children) {
+    for component in Component::ALL {
+        let asked = plan.paths.again(component.name());
+        if !asked.exists() || children.ended(component).is_none() {
+            continue;
+        }
+        let started = fs::remove_file(&asked).map_err(anyhow::Error::from);
+        if let Err(error) = started.and_then(|()| children.start(component, component.command(plan))) {
+            eprintln!("{} cannot be started again: {error:#}", component.name());
+        }
+    }
 }
 
 /// What has to be there before the first component: namespaces' content, and cgroups.

@@ -1,10 +1,10 @@
 //! HTTP/2 frames, written by hand.
 
 /// How a client begins: its preface, and settings that change nothing.
-pub(super) const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(in crate::soak) const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// One frame. A payload has at most 16 MiB.
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::soak) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = payload.len().to_be_bytes()[5..].to_vec();
     bytes.extend([kind, flags]);
     bytes.extend(stream.to_be_bytes());

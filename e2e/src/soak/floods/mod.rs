@@ -2,7 +2,7 @@
 
 mod attack;
 mod fence;
-mod frames;
+pub(super) mod frames;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
