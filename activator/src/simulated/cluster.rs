@@ -37,6 +37,8 @@ pub(super) enum Lists {
     Failed,
     /// With the first half of the answer.
     Torn,
+    /// Well, but for what should be in them.
+    Empty,
 }
 
 #[derive(Default)]
@@ -152,13 +154,14 @@ impl Cluster {
     fn list(&self, (plural, version, kind): (&str, &str, &str)) -> Response<Body> {
         let mut state = self.lock();
         state.listed += 1;
-        let own = state.objects.iter().filter(|((kind, _), _)| *kind == plural);
+        let empty = state.lists == Lists::Empty;
+        let own = state.objects.iter().filter(|((kind, _), _)| *kind == plural && !empty);
         let items: Vec<_> = own.map(|(_, object)| object.clone()).collect();
         let list = json!({"apiVersion": version, "kind": format!("{kind}List"),
             "metadata": {"resourceVersion": state.version.to_string()}, "items": items})
         .to_string();
         match state.lists {
-            Lists::Well => reply(200, list),
+            Lists::Well | Lists::Empty => reply(200, list),
             Lists::Failed => status(500),
             Lists::Torn => reply(200, list[..list.len() / 2].to_owned()),
         }

@@ -151,3 +151,32 @@ fn lists_that_fail_make_nothing_forgotten() {
         assert!(net.asked.lock().unwrap().iter().any(|(pod, _)| *pod == "b"));
     });
 }
+
+#[test]
+fn an_empty_list_is_believed_when_the_next_one_is_empty_too() {
+    seeds(3, false, |mut net| {
+        let listed = net.cluster.lock().listed;
+        net.cluster.lock().lists = Lists::Empty;
+        net.cluster.compact();
+        net.cluster.cut();
+        net.pass_with_traffic(3 * SECOND);
+        // Each kind once, but for Triggers: there are none to be forgotten, so it goes on watching.
+        assert_eq!(net.cluster.lock().listed, listed + 4);
+        assert_eq!(net.known(), ["w".to_owned()].into());
+        net.cluster.lock().lists = Lists::Well;
+        net.pod("b", "warm");
+        net.until(10 * SECOND, |net| net.ready("b"));
+        net.pass_with_traffic(SECOND);
+        net.assert_traffic();
+        assert_eq!(net.known(), ["b".to_owned(), "w".to_owned()].into());
+
+        net.cluster.lock().lists = Lists::Empty;
+        net.cluster.compact();
+        net.cluster.cut();
+        net.until(15 * SECOND, |net| net.known().is_empty());
+        net.callers.forget();
+        net.callers.ask("GET", "warm", "/");
+        net.until_answered(SLACK, "warm", 1);
+        assert_eq!(net.callers.statuses("warm"), [Some(404)]);
+    });
+}

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, ObjectMeta};
@@ -13,6 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::backoff::Doubling;
@@ -72,35 +74,52 @@ impl Ticket {
     }
 }
 
+/// A list with nothing in it, where there was something before, counts only if the next one says the same, so much later. An API
+/// server that has just been restored, or whose storage is another one for a moment, must not have every function forgotten.
+const SECOND_LOOK: Duration = Duration::from_secs(5);
+
 /// Follows one kind for ever. Errors back off from 50 ms to 10 s, with jitter; meanwhile the index keeps what it knows. An
 /// object that cannot be read is passed over, and what was known of it is kept.
 pub(super) async fn feed<K: Kind>(client: Client, config: watcher::Config, kind: K, mut ticket: Ticket) {
     let api: Api<DeserializeGuard<K::Object>> = Api::all(client);
-    let mut events = pin!(watch(api, config).backoff(Doubling::default()));
-    let mut listing: Option<HashSet<String>> = None;
     let name = K::Object::kind(&());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listing = Some(HashSet::new()),
-            Ok(Event::InitApply(object)) => {
-                listing.get_or_insert_default().insert(K::identity(object.meta()));
-                if let Some(object) = read(object) {
-                    kind.applied(&object, true);
+    // Whether there is anything to forget, and whether the last list would have it forgotten.
+    let (mut known, mut doubted) = (false, false);
+    loop {
+        let mut events = pin!(watch(api.clone(), config.clone()).backoff(Doubling::default()));
+        let mut listing: Option<HashSet<String>> = None;
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Init) => listing = Some(HashSet::new()),
+                Ok(Event::InitApply(object)) => {
+                    listing.get_or_insert_default().insert(K::identity(object.meta()));
+                    if let Some(object) = read(object) {
+                        kind.applied(&object, true);
+                    }
                 }
-            }
-            Ok(Event::InitDone) => {
-                kind.complete(&listing.take().unwrap_or_default());
-                ticket.done();
-                debug!(kind = %name, "A list is in.");
-            }
-            Ok(Event::Apply(object)) => {
-                if let Some(object) = read(object) {
-                    kind.applied(&object, false);
+                Ok(Event::InitDone) => {
+                    let identities = listing.take().unwrap_or_default();
+                    if identities.is_empty() && known && !doubted {
+                        warn!(kind = %name, "A list is empty; asking once more before everything is forgotten.");
+                        doubted = true;
+                        break;
+                    }
+                    (known, doubted) = (!identities.is_empty(), false);
+                    kind.complete(&identities);
+                    ticket.done();
+                    debug!(kind = %name, "A list is in.");
                 }
+                Ok(Event::Apply(object)) => {
+                    known = true;
+                    if let Some(object) = read(object) {
+                        kind.applied(&object, false);
+                    }
+                }
+                Ok(Event::Delete(object)) => kind.gone(object.meta()),
+                Err(error) => warn!(kind = %name, %error, "A watch failed; trying again."),
             }
-            Ok(Event::Delete(object)) => kind.gone(object.meta()),
-            Err(error) => warn!(kind = %name, %error, "A watch failed; trying again."),
         }
+        sleep(SECOND_LOOK).await;
     }
 }
 
