@@ -9,10 +9,5 @@ static START: OnceLock<Instant> = OnceLock::new();
 
 /// Time since this function was first called, which `app::run` does first.
 pub fn now() -> Duration {
-    at(Instant::now())
-}
-
-/// The same as of this moment; zero for one before.
-pub fn at(moment: Instant) -> Duration {
-    moment.saturating_duration_since(*START.get_or_init(Instant::now))
+    Instant::now().saturating_duration_since(*START.get_or_init(Instant::now))
 }

@@ -161,12 +161,13 @@ impl Function {
         pod.pulse.awaited() >= all.div_ceil(pods)
     }
 
-    /// Enters by passing or by waiting. `order` is the place of a request that waited or passed before and comes back unsent;
-    /// it is not counted against the queue's limit again.
+    /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent, or the
+    /// number of one that passed; it is not counted against the queue's limit again.
     pub fn enter(self: &Arc<Self>, order: Option<u64>) -> Entry {
         let (answer, outcome) = oneshot::channel();
         let waiter = Waiter { answer, since: Instant::now() };
         let look = || crate::pods::fewest(&self.serving.load(), |_| true);
+        self.gate.queue.advance(self.totals.read(clock::now()).requests);
         let (order, wake) = match self.gate.queue.enter(order, self.spec.load().queue, look, waiter) {
             Entered::Pass(taken) => return Entry::Pass(Grant::at_once(taken)),
             Entered::Closed => return Entry::Refused(Fault::Deleted),

@@ -10,7 +10,6 @@ pub mod queue;
 pub use gate::{Entry, Gate, Ticket, Watch};
 pub use grant::Grant;
 pub use places::{Place, Places, Used};
-pub use queue::place;
 
 #[cfg(test)]
 mod model;

@@ -5,8 +5,8 @@
 //! the pod or the announcer sees the request. Reading the length instead would need both to be ordered against each other:
 //! each could read the other's old value.
 //!
-//! A place is a moment: that of entering, or of arriving for one that was let in at once and comes back. So whoever comes
-//! back goes before all who came later, whether it waited before or not.
+//! A place is the number of an arrival. One that was let in at once has its own, and goes before all who came later when it
+//! comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,23 +20,6 @@ use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicUsize, Ordering},
 };
-
-/// The place of one that arrived at such a time of the process's clock.
-#[cfg(not(loom))]
-pub fn place(at: std::time::Duration) -> u64 {
-    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(not(loom))]
-fn now() -> u64 {
-    place(crate::clock::now())
-}
-
-/// There is no time in a model: places are counted.
-#[cfg(loom)]
-fn now() -> u64 {
-    0
-}
 
 /// Those who wait, each with a `W` through which it is given what it waits for.
 #[derive(Debug)]
@@ -104,6 +87,12 @@ impl<W> Queue<W> {
         self.lock().waiting.first_key_value().map(|(_, waiter)| look(waiter))
     }
 
+    /// So many have arrived so far, whether they waited or not: the next one to enter is the last of them, or comes later.
+    pub fn advance(&self, arrived: u64) {
+        let mut state = self.lock();
+        state.next = state.next.max(arrived.saturating_sub(1));
+    }
+
     /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came
     /// earlier. `order` is the place of one that was here before; it is not counted against `most` again.
     pub fn enter<G>(&self, order: Option<u64>, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {
@@ -120,10 +109,10 @@ impl<W> Queue<W> {
             return Entered::Full;
         }
         let mut order = order.unwrap_or_else(|| {
-            state.next = (state.next + 1).max(now());
+            state.next += 1;
             state.next
         });
-        // Two may have arrived in one nanosecond; each has a place of its own, and leaves no other's.
+        // Two that enter at one moment may claim one; each has a place of its own, and leaves no other's.
         while !state.taken.insert(order) {
             order += 1;
         }

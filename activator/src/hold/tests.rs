@@ -259,18 +259,19 @@ proptest::proptest! {
             super::queue::Entered::Wait { order, .. } => order,
             other => panic!("{other:?}"),
         };
-        // Arrival numbers with places: of those who wait, and of those who are away.
+        // Numbers of arrival with places: of those who wait, and of those who are away.
         let (mut waiting, mut away, mut arrivals) = (Vec::new(), Vec::new(), 0);
         for (step, which) in steps {
             match step {
                 0 => {
-                    waiting.push((arrivals, enter(None, arrivals)));
                     arrivals += 1;
+                    queue.advance(arrivals as u64);
+                    waiting.push((arrivals, enter(None, arrivals)));
                 }
                 // It found nobody, and passed.
                 1 if waiting.is_empty() => {
-                    away.push((arrivals, super::place(crate::clock::now())));
                     arrivals += 1;
+                    away.push((arrivals, arrivals as u64));
                 }
                 2 if !away.is_empty() => {
                     let (who, order) = away.remove(which % away.len());

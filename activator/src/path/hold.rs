@@ -11,13 +11,13 @@ use tower::{Layer, Service};
 
 use super::again::Tries;
 use super::call::{Answer, Call, Sending, Trouble};
+use super::count::Counted;
 use super::fault::{Failure, Fault, Phase};
 use super::headers;
 use super::observe;
 use super::timing::Timeline;
-use crate::clock;
 use crate::function::Function;
-use crate::hold::{Entry, Grant, Place, Places, place};
+use crate::hold::{Entry, Grant, Place, Places};
 use crate::metrics::Metrics;
 use crate::pods::Seen;
 use crate::wake::Waker;
@@ -88,7 +88,7 @@ impl Shared {
                 return Ok(grant);
             }
             // One that was let in once is not turned away later, and stays before all who came later.
-            wait.order.get_or_insert_with(|| place(clock::at(call.arrived)));
+            wait.order.get_or_insert_with(|| call.counted.as_ref().map_or(0, Counted::number));
         }
         if let Some(fault) = function.refusal() {
             return Err(call.failure(fault, Phase::Hold, false));

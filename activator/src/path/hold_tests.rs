@@ -105,6 +105,7 @@ async fn one_that_passed_and_comes_back_goes_before_those_who_came_since() {
     let to = async |path: &'static str| {
         let mut call = call(&function).await;
         call.parts.uri = http::Uri::from_static(path);
+        call.counted = Some(Counted::new(&function).0);
         Box::new(call)
     };
     let ask = |call| {

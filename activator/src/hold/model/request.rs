@@ -52,7 +52,7 @@ pub(super) struct Request {
     pub(super) arrived: Instant,
     /// Bytes of its head.
     pub(super) bytes: usize,
-    /// Its place among those who have waited for the function, by the ticks.
+    /// Its place among those who have come to the function, by the ticks.
     pub(super) order: Option<u64>,
     pub(super) waiting: Option<Waiting>,
     /// Whether it has been at a pod.

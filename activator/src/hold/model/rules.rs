@@ -77,7 +77,7 @@ impl World {
         let Some(Outcome::Failed(fault)) = &request.outcome else { return Ok(()) };
         let (uid, past) = (&*request.function.uid, &self.past);
         let may = match fault {
-            Fault::QueueFull(_) => request.order.is_none(),
+            Fault::QueueFull(_) => before.is_new,
             Fault::Overloaded => !request.visited,
             Fault::Deleted => past.removed.contains(uid),
             Fault::Paused => past.paused.contains(uid),

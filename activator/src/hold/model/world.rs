@@ -257,6 +257,7 @@ impl World {
         let before = Before::new(self, id);
         let request = &mut self.requests[id];
         let (waited, woken) = (request.waiting, request.woken_since());
+        request.order.get_or_insert(tick);
         let turn = request.turn();
         let is_there = self.visits.lock().visits.contains_key(&id);
         match turn {
@@ -273,7 +274,6 @@ impl World {
                 // What it gave back on its way was another's before it came to wait.
                 let since = self.ticks.fetch_add(1, Ordering::AcqRel);
                 request.waiting.get_or_insert(Waiting { since, deadline });
-                request.order.get_or_insert(tick);
             }
         }
         self.visits.lock().came.clear();
