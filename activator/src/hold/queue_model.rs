@@ -297,7 +297,8 @@ fn queue_who_comes_back_is_first() {
         let (first, order) = gate.wait();
         gate.make_room();
         let used = first.close().unwrap();
-        // Its room is gone with the pod.
+        // It has left, and its room is gone with the pod.
+        gate.queue.leave(order);
         drop(used);
         gate.pod.free.store(0, Ordering::Release);
         let (later, _) = gate.wait();
