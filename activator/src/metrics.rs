@@ -13,6 +13,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
@@ -192,6 +193,7 @@ pub struct Metrics {
     unreachable: Counter,
     closed: Family<Closed, Counter>,
     ejections: Family<Ejected, Counter>,
+    untaken: Gauge,
     seats: Arc<Seats>,
 }
 
@@ -232,6 +234,7 @@ impl Metrics {
             unreachable: Counter::default(),
             closed: Family::default(),
             ejections: Family::default(),
+            untaken: Gauge::default(),
             seats: Seats::new(functions),
         };
         let registry = registry.sub_registry_with_prefix(PREFIX);
@@ -252,6 +255,11 @@ impl Metrics {
             metrics.cold_start.clone(),
         );
         registry.register("wakes", "Patches of /scale, by result", metrics.wakes.clone());
+        registry.register(
+            "untaken_bytes",
+            "Bytes of answers that wait here for callers over HTTP/2",
+            metrics.untaken.clone(),
+        );
         registry.register(
             "queue_overflows",
             "Requests refused as a queue was full, by whose share",
@@ -388,6 +396,16 @@ impl Metrics {
     /// A caller broke so many rules of HTTP/2 that the library closed its connection.
     pub fn abuse(&self) {
         self.closed.get_or_create(&Closed { cause: "abuse" }).inc();
+    }
+
+    /// So many bytes of answers wait for a caller over HTTP/2.
+    pub fn untaken(&self, bytes: usize) {
+        self.untaken.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// So many of them wait no more.
+    pub fn taken(&self, bytes: usize) {
+        self.untaken.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// An address has all the connections it may have.

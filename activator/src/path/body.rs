@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use super::replay::{Kept, LONGEST};
 use super::room::Room;
 use super::trail::{Received, Trail};
 use super::trailers;
+use super::untaken::{Piece, Stream};
 use crate::function::Function;
 use crate::pods::{Pod, Taken};
 use crate::pool::Lease;
@@ -396,6 +397,31 @@ pub struct Held {
     pub counted: Counted,
     /// `requestSeconds`: past it, whatever serves the exchange is dropped, and this body with it.
     pub deadline: Option<Deadline>,
+    /// What waits of it for its caller, over HTTP/2.
+    pub stream: Option<Stream>,
+}
+
+impl Held {
+    /// Done when more of the body may be asked for.
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if let Some(stream) = &self.stream {
+            ready!(stream.poll_room(cx));
+            if let Some(lease) = &self.lease {
+                lease.proceed();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Counts a piece of the body as waiting for the caller.
+    fn count(&self, bytes: Bytes) -> Piece {
+        let Some(stream) = &self.stream else { return bytes.into() };
+        let (piece, is_enough) = stream.take(bytes);
+        if is_enough && let Some(lease) = &self.lease {
+            lease.pause();
+        }
+        piece
+    }
 }
 
 /// A response's body. With it goes what is remembered of the request, where anything is.
@@ -475,10 +501,10 @@ impl ResponseBody {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
         let this = self.get_mut();
         let mut frame = match &mut this.0 {
             Content::Ours(text, _) => {
@@ -486,12 +512,21 @@ impl Body for ResponseBody {
                 if let Some(trail) = &mut this.1 {
                     trail.sends(text.len());
                 }
-                return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text))));
+                return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text.into()))));
             }
             // HTTP/1 has a lease.
             Content::Pod(incoming, held) => {
                 let http2 = held.as_ref().is_some_and(|held| held.lease.is_none());
-                ready!(poll_whole(incoming, http2, cx))
+                if let Some(held) = held {
+                    ready!(held.poll_room(cx));
+                }
+                let frame = ready!(poll_whole(incoming, http2, cx));
+                frame.map(|frame| {
+                    Ok(frame?.map_data(|bytes| match held {
+                        Some(held) => held.count(bytes),
+                        None => bytes.into(),
+                    }))
+                })
             }
         };
         match &mut frame {
@@ -502,7 +537,7 @@ impl Body for ResponseBody {
                     trailers::clean(fields);
                 }
                 if let Some(trail) = &mut this.1 {
-                    trail.sends(frame.data_ref().map_or(0, Bytes::len));
+                    trail.sends(frame.data_ref().map_or(0, Buf::remaining));
                 }
             }
         }

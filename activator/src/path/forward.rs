@@ -26,6 +26,7 @@ use super::http2;
 use super::room::Room;
 use super::spare::Spare;
 use super::tunnel::Tunnels;
+use super::untaken::Stream;
 use crate::args::Limits;
 use crate::hold::Grant;
 use crate::metrics::{Ejection, Metrics};
@@ -176,7 +177,9 @@ impl Shared {
             let switched = self.switch(call, response, grant, counted).map_err(Trouble::Failed)?;
             return Ok(Answer { function, ..Answer::warm(switched) });
         }
-        let held = Held { taken: grant.taken, lease, upload, counted, deadline: Deadline::set(deadline) };
+        let deadline = Deadline::set(deadline);
+        let stream = call.peer.untaken.as_ref().map(Stream::new);
+        let held = Held { taken: grant.taken, lease, upload, counted, deadline, stream };
         Ok(Answer::warm(incoming(response, held)))
     }
 

@@ -26,6 +26,7 @@ mod traffic;
 pub mod trail;
 pub mod trailers;
 pub mod tunnel;
+pub mod untaken;
 
 use std::convert::Infallible;
 use std::sync::Arc;

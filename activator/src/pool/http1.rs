@@ -29,7 +29,7 @@ pub(super) const HEAD: u32 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Line {
     requests: SendRequest<RequestBody>,
-    expects: Expects,
+    pub(super) expects: Expects,
     wait: Arc<Wait>,
 }
 

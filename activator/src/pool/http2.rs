@@ -21,9 +21,10 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// See [`PING_EVERY`].
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Response bytes that a slow caller may leave here, a stream. Bounds the memory of a download.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for all streams together.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// The same for all streams together. Those of a caller that takes nothing of a hundred answers fit, or they would stop the
+/// answers to all others.
+const CONNECTION_WINDOW: u32 = 16 << 20;
 /// A request that finds a connection closed tries another one this often.
 const FOUND_CLOSED: u32 = 3;
 

@@ -29,8 +29,19 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The rest of the response stays where it is until [`Lease::proceed`] or [`Lease::finish`].
+    pub fn pause(&self) {
+        self.line.expects.pause();
+    }
+
+    /// What comes of the response is read.
+    pub fn proceed(&self) {
+        self.line.expects.proceed();
+    }
+
     /// The response's body was read to its end: the connection can take another request.
     pub fn finish(self) {
+        self.line.expects.over();
         self.connections.put(self.line);
     }
 }

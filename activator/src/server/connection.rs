@@ -115,7 +115,7 @@ pub(super) async fn serve<P>(
     } else {
         Scan::Heads(Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()))
     };
-    let (io, peer) = peer_io::split(stream, address, Some(scan), &ahead);
+    let (io, peer) = peer_io::split(stream, address, Some(scan), &ahead, &metrics);
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let last = Arc::new(AtomicBool::new(false));

@@ -13,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
 use crate::path::fault::Fault;
 use crate::path::headers::By;
 use crate::path::room::Room;
+use crate::path::untaken::Untaken;
 use crate::wire::{Flood, Frames, Inlet, gather};
 
 /// Of a caller that has sent more than is read ahead, it is looked this often whether it has gone. A look is a timer and no
@@ -49,6 +51,8 @@ pub struct Peer {
     pub by: By,
     /// It speaks HTTP/2.
     pub http2: bool,
+    /// What it has not taken of its answers, over HTTP/2.
+    pub untaken: Option<Arc<Untaken>>,
     socket: Arc<Mutex<Socket>>,
     /// For what is read ahead, all connections together.
     ahead: Arc<Room>,
@@ -234,8 +238,15 @@ pub(super) struct Io {
 }
 
 /// Splits a connection into what hyper serves and what the request path may ask.
-pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>, ahead: &Arc<Room>) -> (Io, Arc<Peer>) {
+pub(super) fn split(
+    stream: TcpStream,
+    address: SocketAddr,
+    scan: Option<Scan>,
+    ahead: &Arc<Room>,
+    metrics: &Arc<Metrics>,
+) -> (Io, Arc<Peer>) {
     let (vectored, http2) = (stream.is_write_vectored(), matches!(scan, Some(Scan::Frames(_))));
+    let untaken = http2.then(|| Untaken::new(metrics));
     let by = By::new(address.ip());
     let socket = Arc::new(Mutex::new(Socket {
         stream,
@@ -249,7 +260,7 @@ pub(super) fn split(stream: TcpStream, address: SocketAddr, scan: Option<Scan>, 
         in_frame: false,
     }));
     let ahead = Arc::clone(ahead);
-    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, socket, ahead }))
+    (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, untaken, socket, ahead }))
 }
 
 /// Since when this head is incomplete, if one is, and `before` was.
@@ -347,6 +358,6 @@ impl Peer {
         let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         drop(opened);
         let (stream, address) = accepted.unwrap();
-        split(stream, address, None, &Room::new(0)).1
+        split(stream, address, None, &Room::new(0), &Metrics::new(&mut Default::default())).1
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
 use super::frames::{Raw, field, fields, frame, request};
@@ -171,4 +171,96 @@ async fn floods_have_limits_that_can_be_set() {
     raw.send(&frame(6, 0, 0, &[0; 8]).repeat(2000)).await;
     assert_eq!(raw.goaway().await, CALM);
     eventually(|| world.says(r#"rouse_activator_connections_closed_total{cause="control-frames"} 1"#)).await;
+}
+
+/// What the metrics say that waits for callers over HTTP/2.
+fn untaken(world: &World) -> usize {
+    let text = world.metrics();
+    let line = text.lines().find_map(|line| line.strip_prefix("rouse_activator_untaken_bytes ")).unwrap();
+    line.parse().unwrap()
+}
+
+/// Bytes of bodies that came, of this stream or of all.
+fn data(raw: &Raw, stream: Option<u32>) -> usize {
+    let of = |frame: &Vec<u8>| stream.is_none_or(|stream| frame[5..9] == stream.to_be_bytes());
+    raw.seen().iter().filter(|frame| frame[3] == 0 && of(frame)).map(|frame| frame.len() - 9).sum()
+}
+
+/// A pod that gives `/endless` as fast as it is read, in pieces as large as the reader likes.
+async fn hasty() -> TestPod {
+    TestPod::raw("a", |mut stream, _| async move {
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { return };
+                head.push(byte);
+            }
+            if !head.starts_with(b"GET /endless ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na").await;
+                continue;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+            while stream.write_all(&[b'x'; 1 << 17]).await.is_ok() {}
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_caller_does_not_take_waits_at_the_pod() {
+    const STREAMS: u32 = 100;
+    const WINDOW: u32 = 100_000;
+    const MORE: u32 = 1 << 20;
+    for protocol in ["http1", "h2c"] {
+        let world = world().await;
+        let pod = if protocol == "h2c" { TestPod::h2c("a").await } else { hasty().await };
+        world.appear(&pod, "r1");
+        assert_eq!(world.get("/").await.unwrap().body, "a");
+        let mut raw = Raw::open(world.address).await;
+        // All may send as much as makes a quick caller of this one, and then nothing more.
+        let settings = frame(4, 0, 0, &[&[0, 4], WINDOW.to_be_bytes().as_slice()].concat());
+        let open = frame(8, 0, 0, &0x4000_0000_u32.to_be_bytes());
+        assert!(raw.send(&[settings, open].concat()).await);
+        for number in 0..STREAMS {
+            assert!(raw.send(&request(stream(number), 5, "hello.shop", "/endless")).await);
+        }
+        eventually(|| data(&raw, None) == (STREAMS * WINDOW) as usize).await;
+        // Until nothing moves any more.
+        let (mut most, mut same) = (0, 0);
+        while same < 20 {
+            sleep(Duration::from_millis(10)).await;
+            let now = untaken(&world);
+            (most, same) = if now > most { (now, 0) } else { (most, same + 1) };
+        }
+        let measure = crate::path::untaken::MEASURE;
+        // The measure, and a piece of each: a small one, but for a few that were read before they had to wait.
+        assert!(most > 0 && most <= measure + STREAMS as usize * 32 * 1024, "{protocol}: {most} bytes wait");
+        // One that is taken goes on, whatever the others do; so does another caller.
+        assert!(raw.send(&frame(8, 0, stream(7), &MORE.to_be_bytes())).await);
+        eventually(|| data(&raw, Some(stream(7))) == (WINDOW + MORE) as usize).await;
+        assert_eq!(world.get("/").await.unwrap().body, "a", "{protocol}");
+        drop(raw);
+        eventually(|| untaken(&world) == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_to_a_pod_is_used_again_after_a_pause() {
+    let (world, pod) = ready().await;
+    let connections = || pod.connections.load(std::sync::atomic::Ordering::SeqCst);
+    let mut raw = Raw::open(world.address).await;
+    let open = frame(8, 0, 0, &0x4000_0000_u32.to_be_bytes());
+    assert!(raw.send(&[frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]), open].concat()).await);
+    // Enough waits for the next one to be paused; that one ends in the piece that it has.
+    for number in 0..40 {
+        assert!(raw.send(&request(stream(number), 5, "hello.shop", "/endless")).await);
+    }
+    eventually(|| untaken(&world) > crate::path::untaken::MEASURE).await;
+    let before = connections();
+    for number in 40..45 {
+        assert!(raw.send(&request(stream(number), 5, "hello.shop", "/")).await);
+        assert!(raw.send(&frame(8, 0, stream(number), &[0, 0, 1, 0])).await);
+        eventually(|| data(&raw, Some(stream(number))) == 1).await;
+    }
+    assert!(connections() <= before + 1, "{} connections after {before}", connections());
 }

@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,8 +21,10 @@ use hyper::{
 use super::{Protocol, Shape};
 use crate::http::streaming::{self, Body};
 
-/// HTTP/2 connections; each takes as many streams at once as the activator lets it.
+/// HTTP/2 connections at least; each takes as many streams at once as the activator lets it.
 const HTTP2_CONNECTIONS: usize = 4;
+/// Streams at once in each where more of them are needed: the activator lets it have 100.
+const STREAMS: usize = 90;
 /// How often a request looks for another connection because the one it had was closed before it was sent.
 const ATTEMPTS: usize = 4;
 /// From one attempt to connect to the next, where a refusal is not the end.
@@ -33,7 +38,9 @@ pub(super) struct Connections {
     entry: SocketAddr,
     connects: usize,
     idle: Mutex<Vec<http1::SendRequest<Body>>>,
-    shared: Mutex<[Option<http2::SendRequest<Body>>; HTTP2_CONNECTIONS]>,
+    shared: Mutex<Vec<Option<http2::SendRequest<Body>>>>,
+    /// The HTTP/2 connections take turns.
+    turn: AtomicUsize,
 }
 
 /// A whole answer.
@@ -49,7 +56,8 @@ impl Connections {
     /// `patient`: who refuses a connection is asked again, as some other one may be there soon. Nothing was sent by then.
     pub(super) fn new(entry: SocketAddr, patient: bool) -> Self {
         let connects = if patient { CONNECTS } else { 1 };
-        Self { entry, connects, idle: Mutex::default(), shared: Mutex::default() }
+        let shared = Mutex::new((0..HTTP2_CONNECTIONS).map(|_| None).collect());
+        Self { entry, connects, idle: Mutex::default(), shared, turn: AtomicUsize::new(0) }
     }
 
     /// Opens as many as that many requests at once need, so that a step in load is not one in handshakes.
@@ -63,19 +71,20 @@ impl Connections {
                 }
             }
             Protocol::Http2 => {
-                for number in 0..HTTP2_CONNECTIONS {
-                    self.stream(number).await?;
+                let connections = at_once.div_ceil(STREAMS).max(HTTP2_CONNECTIONS);
+                lock(&self.shared).resize(connections, None);
+                for place in 0..connections {
+                    self.stream(place).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Sends a request and reads the whole answer. `number` chooses among the HTTP/2 connections.
+    /// Sends a request and reads the whole answer.
     pub(super) async fn exchange(
         &self,
         protocol: Protocol,
-        number: usize,
         host: &str,
         shape: &Shape,
         id: &str,
@@ -84,7 +93,7 @@ impl Connections {
         for _ in 0..ATTEMPTS {
             let sent = match protocol {
                 Protocol::Http1 => self.over_http1(unsent).await,
-                Protocol::Http2 => self.over_http2(unsent, number).await,
+                Protocol::Http2 => self.over_http2(unsent).await,
             };
             match sent {
                 Ok(whole) => return Ok(whole),
@@ -128,12 +137,13 @@ impl Connections {
         }
     }
 
-    async fn over_http2(&self, request: Request<Body>, number: usize) -> Result<Whole, Failed> {
-        let mut sender = self.stream(number).await?;
+    async fn over_http2(&self, request: Request<Body>) -> Result<Whole, Failed> {
+        let place = self.turn.fetch_add(1, Ordering::Relaxed) % lock(&self.shared).len();
+        let mut sender = self.stream(place).await?;
         let response = match sender.try_send_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                lock(&self.shared)[number % HTTP2_CONNECTIONS] = None;
+                lock(&self.shared)[place] = None;
                 return Err(error.into());
             }
         };
@@ -141,8 +151,7 @@ impl Connections {
     }
 
     /// A connection for one more stream. Two that find none at once open two, of which one is kept.
-    async fn stream(&self, number: usize) -> Result<http2::SendRequest<Body>> {
-        let place = number % HTTP2_CONNECTIONS;
+    async fn stream(&self, place: usize) -> Result<http2::SendRequest<Body>> {
         let open = lock(&self.shared)[place].clone();
         if let Some(sender) = open.filter(|sender| !sender.is_closed()) {
             return Ok(sender);
@@ -205,7 +214,7 @@ fn request(protocol: Protocol, host: &str, shape: &Shape, id: &str) -> Result<Re
         Protocol::Http1 => Request::builder().uri(&shape.path).header(HOST, host),
         Protocol::Http2 => Request::builder().uri(format!("http://{host}{}", shape.path)),
     };
-    Ok(request.method(&shape.method).header("x-id", id).body(streaming::whole(""))?)
+    Ok(request.method(&shape.method).header("x-id", id).body(streaming::whole(vec![b'x'; shape.body]))?)
 }
 
 async fn read(response: Response<Incoming>) -> Result<Whole> {

@@ -93,6 +93,9 @@ pub struct Sample {
     /// When the activator let it go to a pod, if it was held: when it was sent, and as long as the activator says that it
     /// held it. So it is early by the request's way to the activator.
     pub released: Option<f64>,
+    /// When it came into the activator's queue and when it was let go, both by the activator's own clock, in seconds from when
+    /// its pod was ready. Of one that came before the wake both are late by the time from the one to the other.
+    pub queued: Option<(f64, f64)>,
 }
 
 impl Sample {

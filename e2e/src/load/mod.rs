@@ -11,7 +11,7 @@ use std::{net::SocketAddr, time::Duration};
 use http::Method;
 
 pub use journal::{Clock, Counted, Journal, Sample, Second};
-pub use order::overtaken;
+pub use order::{overtaken, overtaken_in_queue};
 pub use pace::Running;
 
 /// How the next request becomes due.
@@ -22,6 +22,8 @@ pub enum Pace {
     PerSecond(f64),
     /// Closed loop: so many at once; an answer makes the next one due.
     AtOnce(usize),
+    /// So many at once, and no more after them.
+    Once(usize),
 }
 
 /// What a request is spoken in.
@@ -40,6 +42,8 @@ pub struct Shape {
     pub method: Method,
     /// Path and query.
     pub path: String,
+    /// Bytes of its body.
+    pub body: usize,
     /// How many server-sent events its answer must have, for a stream.
     pub events: Option<usize>,
 }
@@ -47,7 +51,7 @@ pub struct Shape {
 impl Shape {
     /// A GET that takes so many milliseconds.
     pub fn get(millis: u64) -> Self {
-        Self { method: Method::GET, path: format!("/sleep?ms={millis}"), events: None }
+        Self { method: Method::GET, path: format!("/sleep?ms={millis}"), body: 0, events: None }
     }
 
     /// A POST that takes so many milliseconds.
@@ -55,10 +59,15 @@ impl Shape {
         Self { method: Method::POST, ..Self::get(millis) }
     }
 
+    /// A POST with a body of so many bytes.
+    pub fn upload(body: usize) -> Self {
+        Self { method: Method::POST, path: "/upload".to_owned(), body, events: None }
+    }
+
     /// A stream of an event each second.
     pub fn stream(seconds: usize) -> Self {
         let path = format!("/sse?n={seconds}&ms=1000");
-        Self { method: Method::GET, path, events: Some(seconds) }
+        Self { method: Method::GET, path, body: 0, events: Some(seconds) }
     }
 }
 

@@ -12,16 +12,26 @@ pub fn overtaken<'a>(
     through: impl Fn(&Sample) -> Option<f64>,
 ) -> (usize, usize) {
     let held = samples.into_iter().filter(|sample| sample.held);
-    let mut times: Vec<(f64, f64)> = held.filter_map(|sample| Some((sample.sent, through(sample)?))).collect();
+    inversions(held.filter_map(|sample| Some((sample.sent, through(sample)?))).collect(), gap, gap)
+}
+
+/// The same by the activator's own stamps ([`Sample::queued`]), which know nothing of how long a request took to it. Of
+/// requests that waited for the start of one and the same pod. `came` and `went` are how well they are known.
+pub fn overtaken_in_queue<'a>(samples: impl IntoIterator<Item = &'a Sample>, came: f64, went: f64) -> (usize, usize) {
+    inversions(samples.into_iter().filter_map(|sample| sample.queued).collect(), came, went)
+}
+
+/// Of (in, out): how many came in at least `came` before one that went out more than `went` before them; and of how many.
+fn inversions(mut times: Vec<(f64, f64)>, came: f64, went: f64) -> (usize, usize) {
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
     // The earliest one through, of this one and all sent after it.
     let mut earliest: Vec<f64> = times.iter().map(|(_, through)| *through).collect();
     for place in (1..earliest.len()).rev() {
         earliest[place - 1] = earliest[place - 1].min(earliest[place]);
     }
-    let overtaken = times.iter().filter(|(sent, through)| {
-        let later = times.partition_point(|(other, _)| *other < sent + gap);
-        earliest.get(later).is_some_and(|other| *other < through - gap)
+    let overtaken = times.iter().filter(|(at, through)| {
+        let later = times.partition_point(|(other, _)| *other < at + came);
+        earliest.get(later).is_some_and(|other| *other < through - went)
     });
     (overtaken.count(), times.len())
 }
@@ -66,6 +76,15 @@ mod tests {
         let fast = Sample { arrived: Some(1.25), ..held(0.5, 1.0) };
         assert_eq!(of(&[slow.clone(), fast.clone()], 0.125), (0, 2));
         assert_eq!(overtaken(&[slow, fast], 0.125, |sample| sample.arrived), (1, 2));
+    }
+
+    #[test]
+    fn the_activators_own_stamps_count_where_the_callers_say_nothing() {
+        let queued = |at, of| Sample { queued: Some((at, of)), ..held(0.0, 0.0) };
+        let samples = [queued(-5.0, 0.5), queued(-4.0, 0.25), queued(-3.0, 0.75), held(0.0, 1.0)];
+        assert_eq!(overtaken_in_queue(&samples, 0.5, 0.125), (1, 3));
+        assert_eq!(overtaken_in_queue(&samples, 0.5, 0.25), (0, 3));
+        assert_eq!(overtaken_in_queue(&samples, 1.5, 0.125), (0, 3));
     }
 
     #[test]

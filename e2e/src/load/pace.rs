@@ -87,6 +87,7 @@ impl Load {
             match pace {
                 Pace::PerSecond(rate) => open(sender, rate).await,
                 Pace::AtOnce(at_once) => closed(sender, at_once).await,
+                Pace::Once(number) => once(sender, number).await,
             }
         });
         Ok(Running { shapes, sending, task, began })
@@ -101,7 +102,7 @@ impl Pace {
             // A rate is a small number.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             Self::PerSecond(rate) => (rate / 4.0).ceil() as usize,
-            Self::AtOnce(at_once) => at_once,
+            Self::AtOnce(at_once) | Self::Once(at_once) => at_once,
         }
     }
 }
@@ -142,13 +143,23 @@ async fn closed(sender: Arc<Sender>, at_once: usize) {
     workers.join_all().await;
 }
 
+async fn once(sender: Arc<Sender>, number: usize) {
+    let mut requests = JoinSet::new();
+    let due = Instant::now();
+    for _ in 0..number {
+        let sender = Arc::clone(&sender);
+        requests.spawn(async move { sender.one(due).await });
+    }
+    requests.join_all().await;
+}
+
 impl Sender {
     async fn one(&self, due: Instant) {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let (shape, protocol) = self.choice(number);
         let id = format!("{}-{}", self.load.host, self.journal.number());
         let sent = Instant::now();
-        let exchange = || self.exchange(protocol, number, &shape, &id);
+        let exchange = || self.exchange(protocol, &shape, &id);
         let mut answer = exchange().await;
         let mut broke = None;
         if let Err(Broken { why, begun: false }) = &answer
@@ -179,6 +190,7 @@ impl Sender {
                 sample.held = timing.is_some();
                 sample.last = text("connection") == Some("close");
                 sample.released = timing.and_then(held_ms).map(|held| sample.sent + held / 1e3);
+                sample.queued = timing.map(queued);
                 sample.pod = text("x-pod").map(str::to_owned);
                 sample.arrived = text("x-arrived").and_then(|micros| clock.of_unix_micros(micros.parse().ok()?));
                 sample.failure = incomplete(&whole, &shape);
@@ -193,14 +205,8 @@ impl Sender {
         }
     }
 
-    async fn exchange(
-        &self,
-        protocol: super::Protocol,
-        number: usize,
-        shape: &Shape,
-        id: &str,
-    ) -> Result<Whole, Broken> {
-        let exchange = self.connections.exchange(protocol, number, &self.load.host, shape, id);
+    async fn exchange(&self, protocol: super::Protocol, shape: &Shape, id: &str) -> Result<Whole, Broken> {
+        let exchange = self.connections.exchange(protocol, &self.load.host, shape, id);
         match timeout(self.load.patience, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(anyhow!("no whole answer within {:?}", self.load.patience).into()),
@@ -220,6 +226,15 @@ fn held_ms(timing: &str) -> Option<f64> {
     let entries = server_timing(timing);
     let of = |phase: &str| entries.iter().find(|(name, _)| name == phase).map(|(_, millis)| *millis);
     Some(of(TOTAL)? - of(FIRST_BYTE)?)
+}
+
+/// When a request came into the queue and when it was let go, by `Server-Timing`: see [`Sample::queued`].
+fn queued(timing: &str) -> (f64, f64) {
+    let entries = server_timing(timing);
+    let seconds = |phase: &dyn Fn(&str) -> bool| {
+        entries.iter().filter(|(name, _)| phase(name)).map(|(_, millis)| millis / 1e3).sum::<f64>()
+    };
+    (-seconds(&|phase| ["patch", "schedule", "start", "probe"].contains(&phase)), seconds(&|phase| phase == "held"))
 }
 
 /// What is wrong with an answer that ended as if it were whole.

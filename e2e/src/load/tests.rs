@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -29,6 +29,7 @@ struct Seen {
     posts: AtomicUsize,
     connections: AtomicUsize,
     streams: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 fn answer(request: &Request<Incoming>, seen: &Seen) -> Response<Full<&'static [u8]>> {
@@ -60,8 +61,12 @@ async fn serve() -> (SocketAddr, Arc<Seen>) {
                     if number.fetch_add(1, Ordering::Relaxed) == 9 {
                         tenth.notify_one();
                     }
-                    let reply = answer(&request, &seen);
-                    async move { Ok::<_, Infallible>(reply) }
+                    let (reply, seen) = (answer(&request, &seen), Arc::clone(&seen));
+                    async move {
+                        let body = request.into_body().collect().await.map(|body| body.to_bytes().len());
+                        seen.bytes.fetch_add(body.unwrap_or(0), Ordering::Relaxed);
+                        Ok::<_, Infallible>(reply)
+                    }
                 });
                 let builder = auto::Builder::new(TokioExecutor::new());
                 let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -130,7 +135,7 @@ async fn ids_are_of_one_request_each_and_pods_are_known() {
 #[tokio::test]
 async fn a_wrong_status_and_half_a_stream_are_failures() {
     let (entry, _) = serve().await;
-    let refused = Shape { method: Method::GET, path: "/refused".to_owned(), events: None };
+    let refused = Shape { method: Method::GET, path: "/refused".to_owned(), body: 0, events: None };
     let journal = run(load(entry, Protocol::Http2, vec![refused, Shape::stream(2), Shape::stream(3)]), 12).await;
     let counted = journal.counted(|_| true);
     let reasons: Vec<_> = counted.failures.keys().map(String::as_str).collect();
@@ -164,6 +169,22 @@ async fn a_get_that_broke_before_its_answer_is_sent_once_more_and_a_post_is_not(
         let posts = run(Load { shapes: vec![Shape::post(0)], ..load }, 4).await;
         assert!(posts.counted(|_| true).failed > 0);
         assert!(posts.samples(|sample| sample.broke.is_some()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn once_is_once_for_each_and_with_its_body() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let (entry, seen) = serve().await;
+        let load = Load { pace: Pace::Once(500), ..load(entry, protocol, vec![Shape::upload(1000)]) };
+        let journal = Journal::new(Clock::start());
+        load.start(&journal).await.unwrap().end().await.unwrap();
+        let counted = journal.counted(|_| true);
+        assert_eq!((counted.posts, counted.failed), (500, 0), "{protocol:?}: {:?}", counted.failures);
+        assert_eq!(seen.posts.load(Ordering::Relaxed), 500);
+        assert_eq!(seen.bytes.load(Ordering::Relaxed), 500 * 1000);
+        let queued = journal.samples(|sample| sample.queued == Some((0.0, 1.0)));
+        assert_eq!(queued.len(), 500, "what the server says of its queue");
     }
 }
 

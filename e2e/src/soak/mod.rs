@@ -5,6 +5,7 @@ mod awake;
 mod burst;
 mod ending;
 pub mod floods;
+mod held;
 mod leader;
 mod loss;
 mod observed;
@@ -57,6 +58,8 @@ pub enum Scenario {
     Leader,
     /// Five times what the replicas can answer.
     Overload,
+    /// Ten thousand requests for one start.
+    Held,
     /// A thousand idle functions.
     Thousand,
     /// The activators restarted, and killed.
@@ -81,6 +84,7 @@ impl Scenario {
             Self::Wake => "wake",
             Self::Leader => "leader",
             Self::Overload => "overload",
+            Self::Held => "held",
             Self::Thousand => "thousand",
             Self::Restarts => "restarts",
             Self::Apiserver => "apiserver",
@@ -114,6 +118,9 @@ impl Scenario {
             Self::Overload => {
                 "5 × what a function at maxReplicas can answer, for 60 s: ≥ 90 % of that is answered, 99 % of the refusals come within 50 ms, the activator's memory is flat, and 5 s later all is well"
             }
+            Self::Held => {
+                "10,000 requests of 1 KiB wait for one function, which takes 5 s to start: all are answered, in the order in which they came, after one wake, and the activator takes at most 200 MB for them; then 20 for each of 100 functions at once"
+            }
             Self::Thousand => {
                 "1,000 idle functions: Ready within 60 s, 64 MiB + 50 KiB each, a restarted operator is calm within 10 s and writes nothing, any of them wakes as fast as one alone"
             }
@@ -127,7 +134,7 @@ impl Scenario {
                 "every exchange with every pod breaks for 60 s, at 60 requests/s and at 200: at most 1.2 sendings for each, by the activator's metrics and by the pods"
             }
             Self::Floods => {
-                "eleven kinds of HTTP/2 flood for 60 s each: at most 30 % of a core and 20 MiB; 5,000 slow heads and 5,000 slow bodies are sent away within 30 s; of 50 requests/s beside them none fails"
+                "twelve kinds of HTTP/2 flood for 60 s each: at most 30 % of a core and 20 MiB; 5,000 slow heads and 5,000 slow bodies are sent away within 30 s; of 50 requests/s beside them none fails"
             }
         }
     }
@@ -135,7 +142,7 @@ impl Scenario {
     /// About how many minutes it takes, cleaning up included.
     pub fn minutes(self) -> u32 {
         match self {
-            Self::Steady | Self::SteadyRps | Self::Overload => 3,
+            Self::Steady | Self::SteadyRps | Self::Overload | Self::Held => 3,
             Self::Burst => 9,
             Self::Awake => 5,
             Self::Loss => 12,
@@ -145,7 +152,7 @@ impl Scenario {
             Self::Wake => 10,
             Self::Leader => 30,
             Self::Thousand => 15,
-            Self::Floods => 17,
+            Self::Floods => 18,
         }
     }
 
@@ -159,6 +166,7 @@ impl Scenario {
             Self::Wake => wake::run(stage, report).await,
             Self::Leader => leader::run(stage, report).await,
             Self::Overload => overload::run(stage, report).await,
+            Self::Held => held::run(stage, report).await,
             Self::Thousand => thousand::run(stage, report).await,
             Self::Restarts => restarts::run(stage, report).await,
             Self::Apiserver => apiserver::run(stage, report).await,

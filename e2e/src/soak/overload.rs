@@ -32,7 +32,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
         "targetUtilizationPercent": 100});
     stage.function("busy", json!({"scaling": scaling, "queue": {"maxRequests": QUEUE}})).await?;
     stage.serving("busy", REPLICAS).await?;
-    let work = || vec![Shape { method: Method::GET, path: format!("/work?ms={REQUEST_MS}"), events: None }];
+    let work = || vec![Shape { method: Method::GET, path: format!("/work?ms={REQUEST_MS}"), body: 0, events: None }];
 
     let seconds = stage.much(20, 8);
     let (began, ended) = phase(stage, "capacity", Pace::AtOnce(at_once * 2), work(), seconds).await?;

@@ -63,7 +63,7 @@ pub(super) async fn run(stage: &Stage, report: &mut Report, metric: Metric) -> R
 /// `ceil(value / (target × utilisation))`
 fn wanted(metric: Metric) -> i32 {
     let value = match metric.pace {
-        Pace::AtOnce(requests) => requests as f64,
+        Pace::AtOnce(requests) | Pace::Once(requests) => requests as f64,
         Pace::PerSecond(rate) => rate,
     };
     // A handful of replicas fits.

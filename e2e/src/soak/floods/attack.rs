@@ -38,6 +38,8 @@ pub(super) enum Attack {
     TinyWindows,
     /// A hundred streams with a megabyte each and no window at all.
     ClosedWindows,
+    /// A hundred streams with a megabyte each and all the window there is, on a connection from which nothing is read.
+    Unread,
     /// DATA with nothing in it.
     EmptyData,
     /// A head that goes on and on in CONTINUATION.
@@ -153,6 +155,9 @@ impl Attacker {
         let (mut read, mut write) = stream.into_split();
         // Answers are taken, so that nothing stands in the way of more.
         let read = async {
+            if self.attack == Attack::Unread {
+                std::future::pending::<()>().await;
+            }
             let mut waste = vec![0; 64 * 1024];
             while let Ok(1..) = read.read(&mut waste).await {}
         };
@@ -214,6 +219,10 @@ impl Attacker {
             Attack::TinyWindows => {
                 let tiny = (0..100).flat_map(|number| frame(8, 0, stream(number), &[0, 0, 0, 1])).collect();
                 ([window(0), large()].concat(), tiny)
+            }
+            Attack::Unread => {
+                let open = frame(8, 0, 0, &0x7000_0000_u32.to_be_bytes());
+                ([window(0x7fff_ffff), open, large()].concat(), Vec::new())
             }
             Attack::ClosedWindows => ([window(1), large()].concat(), Vec::new()),
             Attack::EmptyData => (request(1, 4, &self.host, "/upload"), frame(0, 0, 1, &[])),

@@ -66,6 +66,8 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
     let one = json!({"minReplicas": 1, "maxReplicas": 1});
     stage.function("victim", json!({"scaling": one})).await?;
     stage.function("target", json!({"scaling": one, "resources": {"memory": "512Mi", "cpu": "10m"}})).await?;
+    // One of an earlier build may still be on its way out.
+    stage.rouse.settled(install::ACTIVATOR).await?;
     let pods = stage.rouse.pods(install::ACTIVATOR).await?;
     ensure!(pods.len() == 1, "there are {} activators, and one is measured", pods.len());
     let uid = pods[0].uid().unwrap_or_default();
