@@ -1,6 +1,7 @@
 //! The client's connections: kept, opened anew when they are closed, and no request failed for that.
 
 use std::{
+    error::Error,
     net::SocketAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -36,7 +37,8 @@ const CONNECTS: usize = 50;
 #[derive(Debug)]
 pub(super) struct Connections {
     entry: SocketAddr,
-    connects: usize,
+    /// Connections that one request tries.
+    attempts: usize,
     idle: Mutex<Vec<http1::SendRequest<Body>>>,
     shared: Mutex<Vec<Option<http2::SendRequest<Body>>>>,
     /// The HTTP/2 connections take turns.
@@ -55,9 +57,9 @@ pub(super) struct Whole {
 impl Connections {
     /// `patient`: who refuses a connection is asked again, as some other one may be there soon. Nothing was sent by then.
     pub(super) fn new(entry: SocketAddr, patient: bool) -> Self {
-        let connects = if patient { CONNECTS } else { 1 };
+        let attempts = if patient { ATTEMPTS + CONNECTS } else { ATTEMPTS };
         let shared = Mutex::new((0..HTTP2_CONNECTIONS).map(|_| None).collect());
-        Self { entry, connects, idle: Mutex::default(), shared, turn: AtomicUsize::new(0) }
+        Self { entry, attempts, idle: Mutex::default(), shared, turn: AtomicUsize::new(0) }
     }
 
     /// Opens as many as that many requests at once need, so that a step in load is not one in handshakes.
@@ -90,7 +92,10 @@ impl Connections {
         id: &str,
     ) -> Result<Whole, Broken> {
         let mut unsent = request(protocol, host, shape, id)?;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..self.attempts {
+            if attempt >= ATTEMPTS {
+                tokio::time::sleep(CONNECT_PAUSE).await;
+            }
             let sent = match protocol {
                 Protocol::Http1 => self.over_http1(unsent).await,
                 Protocol::Http2 => self.over_http2(unsent).await,
@@ -98,14 +103,15 @@ impl Connections {
             match sent {
                 Ok(whole) => return Ok(whole),
                 Err(Failed::Unsent(back)) => unsent = *back,
+                Err(Failed::Above) => unsent = request(protocol, host, shape, id)?,
                 Err(Failed::Broken(broken)) => return Err(broken),
             }
         }
-        Err(anyhow!("{ATTEMPTS} connections were closed before the request could be sent").into())
+        Err(anyhow!("{} connections were closed before the request could be sent", self.attempts).into())
     }
 
     async fn connect<S>(&self, open: impl AsyncFn(SocketAddr) -> Result<S>) -> Result<S> {
-        for _ in 1..self.connects {
+        for _ in ATTEMPTS..self.attempts {
             if let Ok(sender) = open(self.entry).await {
                 return Ok(sender);
             }
@@ -185,6 +191,9 @@ impl From<anyhow::Error> for Broken {
 enum Failed {
     /// Not a byte was sent: another connection may take it.
     Unsent(Box<Request<Body>>),
+    /// The server has said that it takes no further stream, and has not looked at this one (RFC 9113, section 6.8): another
+    /// connection may take it. The library keeps the request, whether it was sent or not.
+    Above,
     Broken(Broken),
 }
 
@@ -204,9 +213,17 @@ impl From<hyper::client::conn::TrySendError<Request<Body>>> for Failed {
     fn from(mut error: hyper::client::conn::TrySendError<Request<Body>>) -> Self {
         match error.take_message() {
             Some(request) => Self::Unsent(Box::new(request)),
-            None => anyhow::Error::from(error.into_error()).into(),
+            None => {
+                let error = error.into_error();
+                if is_above(&error) { Self::Above } else { anyhow::Error::from(error).into() }
+            }
         }
     }
+}
+
+fn is_above(error: &hyper::Error) -> bool {
+    let h2 = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    h2.is_some_and(|h2| h2.is_go_away() && h2.is_remote() && h2.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 fn request(protocol: Protocol, host: &str, shape: &Shape, id: &str) -> Result<Request<Body>> {

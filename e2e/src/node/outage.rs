@@ -35,6 +35,9 @@ impl Node {
     /// # Errors
     /// When it does not run.
     pub fn kill(&self, component: Component) -> Result<Outage> {
+        let again = self.paths().again(component.name());
+        let ready = again.parent().is_some_and(Path::is_dir);
+        ensure!(ready, "this node starts nothing again: it was brought up by an older build, or is going down");
         kill(self.process(component)?, Signal::SIGKILL)?;
         self.until(component, "has not ended", |ended| ended)?;
         Ok(Outage { node: self.clone(), component, frozen: None, over: false })

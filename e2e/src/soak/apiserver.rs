@@ -58,6 +58,8 @@ pub(super) async fn run(stage: &Stage, report: &mut Report) -> Result<()> {
         outage(stage, report, node, kind).await?;
     }
     stage.no_failures(report);
+    let broke = stage.journal.samples(|sample| sample.broke.is_some()).len();
+    report.check("requests that broke before their answer", "0", broke, broke == 0);
     awake(stage, report)?;
     observed.tell(report);
     report.leave_out(
@@ -116,7 +118,8 @@ async fn warm(stage: &Stage) -> Result<Vec<Running>> {
     loads.push(Load { host: HOST_NAME.to_owned(), ..route });
     let mut running = Vec::new();
     for load in loads {
-        running.push(load.start(&stage.journal).await?);
+        // For connections that are refused; a request that breaks is told of all the same.
+        running.push(Load { again: true, ..load }.start(&stage.journal).await?);
     }
     Ok(running)
 }

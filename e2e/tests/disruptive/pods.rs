@@ -35,6 +35,7 @@ const BROKEN: usize = 12;
 const CAUGHT: usize = 40;
 /// One that took longer was caught, in milliseconds.
 const LONG: f64 = 2000.0;
+const RETRIES: &str = "rouse_activator_retries_total";
 const EJECTIONS: &str = "rouse_activator_ejections_total";
 
 /// A function with four replicas under load.
@@ -85,15 +86,21 @@ impl Four {
         .await
     }
 
-    async fn ejections(&self) -> Result<f64> {
-        Ok(metrics::sum(&metrics::of(&self.activator).await?, EJECTIONS))
+    async fn counted(&self, sign: &str) -> Result<f64> {
+        Ok(metrics::sum(&metrics::of(&self.activator).await?, sign))
     }
 
-    /// Waits for the pod to be left alone, and for it to serve again. Gives what failed, and what took long.
-    async fn over(self, pod: &Pod, bad: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<(Vec<Sample>, Vec<Sample>)> {
-        let before = self.ejections().await?;
+    /// Does something to the pod, and waits for it to serve again. Gives what failed, and what took long. `sign`: of what the
+    /// activator must count more.
+    async fn over(
+        self,
+        pod: &Pod,
+        sign: &str,
+        bad: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<(Vec<Sample>, Vec<Sample>)> {
+        let before = self.counted(sign).await?;
         bad(&self).await?;
-        ensure!(self.ejections().await? > before, "no pod was left alone");
+        ensure!(self.counted(sign).await? > before, "{sign} is not more");
         self.serve(&BTreeSet::from([pod.name_any()])).await.context("it did not come back")?;
         let (scene, journal) = (self.scene, self.journal);
         self.load.end().await?;
@@ -144,7 +151,7 @@ fn a_frozen_pod_keeps_only_what_it_had() {
         let four = Four::open(scene, rouse).await?;
         let pod = four.pods[0].clone();
         let (failed, late) = four
-            .over(&pod, async |four| {
+            .over(&pod, EJECTIONS, async |four| {
                 let frozen = four.rouse.freeze(&pod)?;
                 sleep(BAD).await;
                 drop(frozen);
@@ -167,7 +174,7 @@ fn a_pod_that_has_vanished_fails_nothing_that_can_be_sent_again() {
         let four = Four::open(scene, rouse).await?;
         let pod = four.pods[0].clone();
         let (failed, late) = four
-            .over(&pod, async |_| {
+            .over(&pod, RETRIES, async |_| {
                 let vanished = Vanished::start(&pod)?;
                 sleep(BAD).await;
                 drop(vanished);
@@ -176,6 +183,9 @@ fn a_pod_that_has_vanished_fails_nothing_that_can_be_sent_again() {
             .await?;
         ensure!(gets(&failed) == 0 && failed.len() <= CAUGHT, "{}", why(&failed));
         ensure!(late.len() <= CAUGHT, "{} requests waited for it", late.len());
+        let there =
+            late.iter().filter(|sample| sample.method == Method::GET && sample.pod.as_deref() == Some(&pod.name_any()));
+        ensure!(there.count() == 0, "a GET waited until the pod came back");
         Ok(())
     });
 }
@@ -186,7 +196,7 @@ fn a_pod_that_breaks_every_exchange_fails_nothing_that_can_be_sent_again() {
         let four = Four::open(scene, rouse).await?;
         let pod = four.pods[0].clone();
         let (failed, _) = four
-            .over(&pod, async |_| {
+            .over(&pod, EJECTIONS, async |_| {
                 spoil(&pod, "reset").await?;
                 sleep(BAD).await;
                 Ok(())
@@ -204,7 +214,7 @@ fn a_pod_that_answers_garbage_is_left_alone() {
         let four = Four::open(scene, rouse).await?;
         let pod = four.pods[0].clone();
         let (failed, _) = four
-            .over(&pod, async |_| {
+            .over(&pod, EJECTIONS, async |_| {
                 spoil(&pod, "garbage").await?;
                 sleep(BAD).await;
                 Ok(())
@@ -222,7 +232,7 @@ fn half_of_the_pods_are_left_alone_at_most() {
         let four = Four::open(scene, rouse).await?;
         let bad = four.pods[..3].to_vec();
         let (_, _) = four
-            .over(&bad[0], async |_| {
+            .over(&bad[0], EJECTIONS, async |_| {
                 for pod in &bad {
                     spoil(pod, "reset").await?;
                 }
