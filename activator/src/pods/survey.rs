@@ -84,7 +84,8 @@ impl Survey {
                 let silent = watch.look(heads, pod.slots.read().in_flight, all.saturating_sub(heads), now);
                 let quiet = watch.is_quiet(heads, pod.pulse.awaited(), all.saturating_sub(heads), now);
                 let ejected = silent && pod.is_ready() && function.eject(pod, "it gives no answers", now);
-                if ejected || (quiet && pod.is_ready()) {
+                // One that cannot be reached is not ready any more, and may hold on to requests all the same.
+                if ejected || quiet {
                     found.push(Found { function: Arc::clone(function), pod: Arc::clone(pod), ejected });
                 }
                 self.watches.insert(Arc::clone(&pod.uid), watch);
