@@ -2,7 +2,7 @@
 //! pods that have no network at all.
 
 use std::{
-    io::Write,
+    io::{Seek, Write},
     process::{Command, Stdio},
 };
 
@@ -105,6 +105,8 @@ impl Drop for Lossy {
 #[derive(Debug)]
 pub struct Vanished {
     network: Network,
+    /// What `ip route save` gave: the kernel forgets the routes of an interface that is down.
+    routes: Vec<u8>,
 }
 
 impl Vanished {
@@ -113,24 +115,40 @@ impl Vanished {
     /// # Errors
     /// When the pod has no processes on this machine, or the kernel does not let it.
     pub fn start(pod: &Pod) -> Result<Self> {
-        let vanished = Self { network: network(pod)? };
-        vanished.set("down")?;
+        let mut vanished = Self { network: network(pod)?, routes: Vec::new() };
+        vanished.routes = vanished.ip(&["route", "save", "dev", INTERFACE], &[])?;
+        vanished.ip(&["link", "set", "dev", INTERFACE, "down"], &[])?;
         Ok(vanished)
     }
 
-    fn set(&self, state: &str) -> Result<()> {
-        let program = find("ip").context("`ip` is not installed (package iproute2)")?;
-        let output = self.network.inside(|| {
-            Command::new(program).args(["link", "set", "dev", INTERFACE, state]).stdin(Stdio::null()).output()
-        })??;
-        ensure!(output.status.success(), "ip failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    fn back(&self) -> Result<()> {
+        self.ip(&["link", "set", "dev", INTERFACE, "up"], &[])?;
+        // In the place of the one that the kernel makes of the address.
+        self.ip(&["route", "flush", "dev", INTERFACE], &[])?;
+        self.ip(&["route", "restore"], &self.routes)?;
         Ok(())
+    }
+
+    /// What `ip` says in the pod's network, given `input`, which it wants in a file.
+    fn ip(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+        let program = find("ip").context("`ip` is not installed (package iproute2)")?;
+        let mut file = tempfile::tempfile()?;
+        file.write_all(input)?;
+        file.rewind()?;
+        let output = self.network.inside(|| Command::new(program).args(arguments).stdin(file).output())??;
+        ensure!(
+            output.status.success(),
+            "ip {} failed: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(output.stdout)
     }
 }
 
 impl Drop for Vanished {
     fn drop(&mut self) {
-        if let Err(error) = self.set("up") {
+        if let Err(error) = self.back() {
             eprintln!("a pod's interface is still down: {error:#}");
         }
     }
