@@ -7,7 +7,12 @@ use tokio::time::Instant;
 
 static START: OnceLock<Instant> = OnceLock::new();
 
-/// Time since this function was first called, which `app::run` does first.
+/// Time since a function of this module was first called, which `app::run` does first.
 pub fn now() -> Duration {
-    Instant::now().saturating_duration_since(*START.get_or_init(Instant::now))
+    at(Instant::now())
+}
+
+/// The same for a moment, 0 for one before.
+pub fn at(moment: Instant) -> Duration {
+    moment.saturating_duration_since(*START.get_or_init(Instant::now))
 }

@@ -96,6 +96,8 @@ named! {
         ContainerStartError,
         /// The container exits again and again before it is ready.
         CrashLoop,
+        /// The source cannot be loaded: a syntax error, an exception, or the entrypoint is missing.
+        SourceError,
         /// The API server refuses pods of this function: quota, limits, policy, or a missing ServiceAccount.
         PodsRefused,
         /// No node takes the pod.

@@ -1,10 +1,11 @@
-//! `Function`: an image that runs while it is called.
+//! `Function`: an image, or code, that runs while it is called.
 
 mod mount;
 mod pod;
 mod resources;
 mod scaling;
 mod schedule;
+mod source;
 mod status;
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use mount::{EmptyDirMount, Mount, NamedMount};
 pub use pod::{ImagePullPolicy, PodOptions};
-pub use resources::Resources;
+pub use resources::{Resources, cpu_milli_of, default_memory};
 pub use scaling::{Idle, Metric, Mode, Queue, Readiness, Scaling, Timeouts};
 pub use schedule::Schedule;
+pub use source::{MOST_BYTES, Source};
 pub use status::FunctionStatus;
 
 /// Function runs a container while it is called and keeps nothing running while it is not.
@@ -41,9 +43,13 @@ pub use status::FunctionStatus;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionSpec {
-    /// Container image, with tag or digest. Any program that listens on $PORT. 1 to 1024 characters, no spaces.
+    /// Container image, with tag or digest. Any program that listens on $PORT. 1 to 1024 characters, no spaces. Either image or source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub image: String,
+    pub image: Option<String>,
+    /// Code that runs as it is, in an image of the installation's. Either image or source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// When to pull the image. Default IfNotPresent, so that a start needs no registry once a node has the image. One of Always, IfNotPresent, Never.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image_pull_policy: ImagePullPolicy,
@@ -93,6 +99,9 @@ pub struct FunctionSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub service_account_name: String,
+    /// Whether answers to callers may say what went wrong inside: the last lines of the traceback where the source cannot be loaded. Default false: they are in the conditions and the log alone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub debug: bool,
     /// Further settings of the pods.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pod: PodOptions,

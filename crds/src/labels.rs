@@ -7,6 +7,8 @@ pub const FUNCTION: &str = "rouse.dev/function";
 pub const REVISION: &str = "rouse.dev/revision";
 /// UID of the Function: on Deployments and pods, never in a selector. Tells a re-created Function from the one before.
 pub const FUNCTION_UID: &str = "rouse.dev/function-uid";
+/// Name of the runtime: on pods and Deployments that run source.
+pub const RUNTIME: &str = "rouse.dev/runtime";
 /// Recommended label: which tool manages the object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
@@ -25,6 +27,9 @@ pub const TEMPLATE_EPOCH: &str = "rouse.dev/template-epoch";
 /// Within the value of [`TEMPLATE_EPOCH`], where pods start with a higher CPU limit than their own: what follows is that
 /// limit. So a start-up boost that changes, or ends, is taken over like any other change of the template.
 pub const BOOSTED: &str = "+cpu=";
+/// Within the value of [`TEMPLATE_EPOCH`], before [`BOOSTED`], where pods run source: what follows is the runtime's image and a
+/// hash of what else its functions have of it, so that another one is taken over at the next start from zero, too.
+pub const RUN_BY: &str = "+image=";
 /// Annotation of a pod that starts with a higher CPU limit: the limit that it is given once it is ready.
 pub const CPU_LIMIT: &str = "rouse.dev/cpu-limit";
 /// Annotation of the leader's Lease: `ip:port` of its link server.

@@ -10,6 +10,7 @@ pub mod condition;
 pub mod function;
 pub mod labels;
 pub mod names;
+pub mod reference;
 pub mod revision;
 pub mod route;
 pub mod rules;

@@ -6,6 +6,11 @@ pub const GROUP: &str = "rouse.dev";
 pub const VERSION: &str = "v1alpha1";
 /// Name of the one container in a function's pod.
 pub const CONTAINER: &str = "function";
+/// Key of the code in the ConfigMap of a revision, which has the revision's name.
+pub const SOURCE_KEY: &str = "source";
+/// Exit code of a runtime whose source cannot be loaded (`EX_CONFIG` of sysexits.h). Why is in the container's termination
+/// message: one sentence that tells no code, then the last lines of the traceback.
+pub const SOURCE_EXIT: i32 = 78;
 /// Name of that container's port where the program speaks HTTP/1.1.
 pub const PORT_HTTP1: &str = "http1";
 /// Name of that container's port where it speaks HTTP/2 without TLS. The activator goes by the pod, not by the Function,

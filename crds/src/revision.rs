@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     FunctionSpec,
-    function::{ImagePullPolicy, PodOptions, Protocol, Resources, Timeouts},
+    function::{ImagePullPolicy, PodOptions, Protocol, Resources, Timeouts, default_memory},
     names,
 };
 
@@ -15,9 +15,12 @@ use crate::{
 /// the operator never makes a new revision. A field at its default is left out of it: a field that a later version
 /// adds does not change the hash of a Function that does not use it.
 pub fn name(function: &str, spec: &FunctionSpec) -> String {
-    let digest = Sha256::digest(Value::Object(fields(spec)).to_string().as_bytes());
-    let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{function}-{hash}")
+    format!("{function}-{}", hash8(Value::Object(fields(spec)).to_string().as_bytes()))
+}
+
+/// The first 8 hexadecimal digits of SHA-256: enough to tell the few versions of one thing apart.
+pub fn hash8(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The grace period of a function's pods, in seconds: as given, else the longest request and the time before the stop.
@@ -34,7 +37,8 @@ fn fields(spec: &FunctionSpec) -> Map<String, Value> {
             out.insert(key.to_owned(), value);
         }
     };
-    put("image", json!(spec.image), false);
+    put("image", json!(spec.image), spec.image.is_none());
+    put("source", json!(spec.source), spec.source.is_none());
     put("imagePullPolicy", json!(spec.image_pull_policy), spec.image_pull_policy == ImagePullPolicy::default());
     put("command", json!(spec.command), spec.command.is_empty());
     put("args", json!(spec.args), spec.args.is_empty());
@@ -43,7 +47,11 @@ fn fields(spec: &FunctionSpec) -> Map<String, Value> {
     put("mounts", json!(spec.mounts), spec.mounts.is_empty());
     put("port", json!(spec.port), spec.port == 8080);
     put("protocol", json!(spec.protocol), spec.protocol == Protocol::default());
-    put("resources", json!(spec.resources), spec.resources == Resources::default());
+    // An image's memory has a default that belongs to the API; that of a runtime belongs to the installation.
+    let own = spec.source.is_none().then(default_memory);
+    let resources =
+        Resources { memory: spec.resources.memory.clone().or_else(|| own.clone()), ..spec.resources.clone() };
+    put("resources", json!(resources), resources == Resources { memory: own, ..Resources::default() });
     put("serviceAccountName", json!(spec.service_account_name), spec.service_account_name.is_empty());
     put("pod", json!(spec.pod), spec.pod == PodOptions::default());
     let request_seconds = spec.timeouts.request_seconds;
@@ -61,10 +69,28 @@ mod tests {
         serde_json::from_value(base).unwrap()
     }
 
+    #[test]
+    fn code_makes_a_revision() {
+        let of = |source: Value| name("f", &serde_json::from_value(json!({"source": source})).unwrap());
+        let base = of(json!({"runtime": "python", "inline": "a"}));
+        assert_eq!(base, of(json!({"runtime": "python", "inline": "a", "entrypoint": "handler"})));
+        for other in [
+            json!({"runtime": "node", "inline": "a"}),
+            json!({"runtime": "python", "inline": "b"}),
+            json!({"runtime": "python", "inline": "a", "entrypoint": "main"}),
+        ] {
+            assert_ne!(base, of(other.clone()), "{other}");
+        }
+        // The runtime's own memory may be another one.
+        let own = json!({"source": {"runtime": "python", "inline": "a"}, "resources": {"memory": "128Mi"}});
+        assert_ne!(base, name("f", &serde_json::from_value(own).unwrap()));
+    }
+
     /// A changed value here means that an upgrade restarts every function of every user.
     #[test]
     fn hash_of_a_spec_never_changes() {
         assert_eq!(name("hello", &spec(json!({}))), "hello-89f8316d");
+        assert_eq!(name("hello", &spec(json!({"resources": {"cpu": "1"}}))), "hello-551fd21d");
         assert_eq!(name("hello", &spec(json!({"port": 9000, "env": [{"name": "A", "value": "1"}]}))), "hello-b46c4601");
     }
 
@@ -76,6 +102,7 @@ mod tests {
             json!({"queue": {"maxRequests": 3}}),
             json!({"readiness": {"path": "/ok"}}),
             json!({"timeouts": {"coldStartSeconds": 3}}),
+            json!({"debug": true}),
             json!({"port": 8080, "protocol": "HTTP1", "resources": {"memory": "128Mi"}, "pod": {}}),
         ] {
             assert_eq!(name("f", &spec(same.clone())), base, "{same}");

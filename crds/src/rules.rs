@@ -23,6 +23,21 @@ pub const FUNCTION_BASE: &str = r#"{"apiVersion":"rouse.dev/v1alpha1","kind":"Fu
 /// The manifest that the fixtures of [`TRIGGER`] change.
 pub const TRIGGER_BASE: &str = r#"{"apiVersion":"rouse.dev/v1alpha1","kind":"Trigger","metadata":{"name":"fixture"},"spec":{"functionRef":{"name":"hello"},"http":{"hosts":["api.example.com"]}}}"#;
 
+/// Sixteen times a text.
+macro_rules! sixteen {
+    ($($text:tt)*) => {
+        concat!($($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*,
+            $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*, $($text)*)
+    };
+}
+
+/// One byte more than may be.
+const LONG_SOURCE: &str = concat!(
+    r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"#,
+    sixteen!(sixteen!(sixteen!(sixteen!("a")))),
+    r#""}}}"#
+);
+
 const fn rule(
     path: &'static str,
     cel: &'static str,
@@ -48,6 +63,55 @@ pub const FUNCTION: &[Rule] = &[
         "pod.terminationGracePeriodSeconds must be at least timeouts.requestSeconds + 2, or a running request would be cut off; leave it out for exactly that",
         r#"{"spec":{"timeouts":{"requestSeconds":5},"pod":{"terminationGracePeriodSeconds":7}}}"#,
         r#"{"spec":{"timeouts":{"requestSeconds":5},"pod":{"terminationGracePeriodSeconds":6}}}"#,
+    ),
+    rule(
+        "spec",
+        "has(self.image) != has(self.source)",
+        "must have exactly one of image and source",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"def handler(request): return 'hello'"}}}"#,
+        r#"{"spec":{"source":{"runtime":"python","inline":"def handler(request): return 'hello'"}}}"#,
+    ),
+    rule(
+        "spec",
+        "!has(self.source) || (!has(self.command) && !has(self.args))",
+        "command and args must be left out with source, which its runtime runs: they are for image",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"}}}"#,
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"},"command":["python3"]}}"#,
+    ),
+    rule(
+        "spec",
+        "!has(self.source) || !has(self.env) || !self.env.exists(e, e.name == 'FUNCTION_TARGET' || e.name.startsWith('ROUSE_'))",
+        "env must not contain FUNCTION_TARGET, which is source.entrypoint, nor names beginning with ROUSE_, where there is a source",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"},"env":[{"name":"FUNCTION_SIGNATURE_TYPE","value":"cloudevent"}]}}"#,
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"},"env":[{"name":"FUNCTION_TARGET","value":"main"}]}}"#,
+    ),
+    rule(
+        "spec",
+        "!has(self.source) || self.protocol == 'HTTP1'",
+        "protocol must be HTTP1 with source: that is what the runtimes speak",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"},"protocol":"HTTP1"}}"#,
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"},"protocol":"H2C"}}"#,
+    ),
+    rule(
+        "spec.source.runtime",
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "must be the name of one of the installation's runtimes, such as python or node",
+        r#"{"spec":{"image":null,"source":{"runtime":"python3.13","inline":"a"}}}"#,
+        r#"{"spec":{"image":null,"source":{"runtime":"Python","inline":"a"}}}"#,
+    ),
+    rule(
+        "spec.source.inline",
+        "size(bytes(self)) <= 65536",
+        "must be at most 64 KiB: for more build an image, and name it in spec.image in place of source",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a"}}}"#,
+        LONG_SOURCE,
+    ),
+    rule(
+        "spec.source.entrypoint",
+        "self.matches('^[A-Za-z_$][A-Za-z0-9_$.]*$')",
+        "must be the name of a function in the code, such as handler",
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a","entrypoint":"main_1"}}}"#,
+        r#"{"spec":{"image":null,"source":{"runtime":"python","inline":"a","entrypoint":"../main"}}}"#,
     ),
     rule(
         "spec.image",
@@ -135,7 +199,7 @@ pub const FUNCTION: &[Rule] = &[
     ),
     rule(
         "spec.resources",
-        "!has(self.cpuLimit) || (has(self.cpu) ? quantity(string(self.cpuLimit)).compareTo(quantity(string(self.cpu))) > 0 : quantity(string(self.cpuLimit)).asApproximateFloat() > quantity(string(self.memory)).asApproximateFloat() / 1854930944.0)",
+        "!has(self.cpuLimit) || (has(self.cpu) ? quantity(string(self.cpuLimit)).compareTo(quantity(string(self.cpu))) > 0 : quantity(string(self.cpuLimit)).asApproximateFloat() > quantity(has(self.memory) ? string(self.memory) : '128Mi').asApproximateFloat() / 1854930944.0)",
         "cpuLimit must exceed the CPU request, which is cpu, or memory / 1769Mi of a core where cpu is not set: raise cpuLimit or set a lower cpu",
         r#"{"spec":{"resources":{"cpu":"100m","cpuLimit":"101m"}}}"#,
         r#"{"spec":{"resources":{"memory":"1769Mi","cpuLimit":"1"}}}"#,

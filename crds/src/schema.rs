@@ -20,7 +20,7 @@ const LISTS: &[(&str, &[&str])] = &[
 
 /// Subtrees that are Kubernetes' own types, and their names there. With Kubernetes' own descriptions affinity alone
 /// would take 60 KB of the CRD.
-const FOREIGN: &[(&str, &str)] = &[
+pub(crate) const FOREIGN: &[(&str, &str)] = &[
     ("spec.env[]", "EnvVar"),
     ("spec.envFrom[]", "EnvFromSource"),
     ("spec.pod.affinity", "Affinity"),
@@ -52,6 +52,7 @@ pub fn function() -> Result<Value, String> {
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "description": "Address outside the cluster."},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since creation."},
         {"name": "Image", "type": "string", "priority": 1, "jsonPath": ".spec.image", "description": "Container image."},
+        {"name": "Runtime", "type": "string", "priority": 1, "jsonPath": ".spec.source.runtime", "description": "What runs the source."},
         {"name": "Min", "type": "integer", "priority": 1, "jsonPath": ".spec.scaling.minReplicas", "description": "Least replicas."},
         {"name": "Max", "type": "integer", "priority": 1, "jsonPath": ".spec.scaling.maxReplicas", "description": "Most replicas."},
         {"name": "Revision", "type": "string", "priority": 1, "jsonPath": ".status.revision", "description": "Revision that serves."},

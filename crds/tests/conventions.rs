@@ -130,7 +130,7 @@ fn printed_columns_are_the_designed_ones() {
     let (wide, narrow): (Vec<_>, Vec<_>) = columns(&function).into_iter().partition(|(_, wide)| *wide);
     let names = |list: Vec<(String, bool)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names(narrow), ["READY", "ACTIVE", "REPLICAS", "URL", "AGE"]);
-    assert_eq!(names(wide), ["IMAGE", "MIN", "MAX", "REVISION", "REASON"]);
+    assert_eq!(names(wide), ["IMAGE", "RUNTIME", "MIN", "MAX", "REVISION", "REASON"]);
 }
 
 /// A scale subresource whose number is absent is an error to whoever reads it: it has a default.
@@ -213,11 +213,11 @@ fn every_rule_has_fixtures_that_parse() {
 #[test]
 fn every_example_parses_strictly_and_round_trips() {
     let mut ours = 0;
-    for entry in fs::read_dir(root().join("../examples")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|e| e != "yaml") {
-            continue;
-        }
+    let examples = root().join("../examples");
+    let inside = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let folders = inside(examples.clone()).filter(|path| path.is_dir());
+    let files = inside(examples).chain(folders.flat_map(inside));
+    for path in files.filter(|path| path.extension().is_some_and(|e| e == "yaml")) {
         let what = path.display().to_string();
         let text = fs::read_to_string(&path).unwrap();
         for document in serde_yaml::Deserializer::from_str(&text) {

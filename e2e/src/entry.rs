@@ -1,20 +1,16 @@
 //! The way to the activator: straight to its Service on a node of ours, through `kubectl port-forward` elsewhere.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, Stdio},
-};
+use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::{cluster::Cluster, install, kube, scene};
+use crate::{cluster::Cluster, kube, port_forward::PortForward, scene};
 
 /// An open way to the activator. Closes when dropped.
 pub struct Entry {
     /// Where to connect.
     pub address: SocketAddr,
-    forward: Option<Child>,
+    forward: Option<PortForward>,
 }
 
 impl Entry {
@@ -29,25 +25,8 @@ impl Entry {
             })??;
             return Ok(Self { address, forward: None });
         }
-        let mut child = cluster
-            .kubectl()
-            .args([
-                "--namespace",
-                install::NAMESPACE,
-                "port-forward",
-                &format!("service/{}", install::ACTIVATOR),
-                ":80",
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot run kubectl")?;
-        let stdout = child.stdout.take().context("kubectl has no output")?;
-        let mut first = String::new();
-        BufReader::new(stdout).read_line(&mut first)?;
-        // "Forwarding from 127.0.0.1:PORT -> 8080"
-        let address = first.split(' ').nth(2).and_then(|word| word.parse().ok());
-        let address = address.with_context(|| format!("kubectl port-forward said {first:?}"))?;
-        Ok(Self { address, forward: Some(child) })
+        let forward = PortForward::open(cluster, None)?;
+        Ok(Self { address: forward.address, forward: Some(forward) })
     }
 
     /// The host under which a function is called this way.
@@ -64,15 +43,6 @@ impl Entry {
         match self.forward {
             None => format!("http://{host}/"),
             Some(_) => format!("http://{host}:{}/", self.address.port()),
-        }
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.forward {
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     cluster::Cluster,
-    images::{self, Image},
+    images::{self, Archive, Image},
     kube, repository,
     steps::Steps,
 };
@@ -31,18 +31,29 @@ pub fn chart() -> PathBuf {
 /// # Errors
 /// When a build fails or containerd refuses an image.
 pub fn images(cluster: &Cluster, steps: &Steps) -> Result<Vec<String>> {
-    let archives = images::build(&Image::all(), &images::default_folder(), steps)?;
+    let archives = loaded(cluster, &Image::all(), steps)?;
     let mut settings = Vec::new();
     for (image, archive) in Image::all().iter().zip(&archives) {
-        if let Cluster::Node(node) = cluster {
-            images::load(node, archive)?;
-        }
         if Image::product().iter().any(|product| product.name == image.name) {
             settings.push("--set-string".to_owned());
             settings.push(format!("{}.podAnnotations.build={}", image.name, archive.digest));
         }
     }
     Ok(settings)
+}
+
+/// Builds `wanted` and, on a node of ours, loads them.
+///
+/// # Errors
+/// When a build fails or containerd refuses an image.
+pub fn loaded(cluster: &Cluster, wanted: &[Image], steps: &Steps) -> Result<Vec<Archive>> {
+    let archives = images::build(wanted, &images::default_folder(), steps)?;
+    if let Cluster::Node(node) = cluster {
+        for archive in &archives {
+            images::load(node, archive)?;
+        }
+    }
+    Ok(archives)
 }
 
 /// The arguments of `helm` that install or upgrade the chart, with further ones behind.

@@ -20,6 +20,7 @@ use k8s_openapi::api::{
     core::v1::{Event, Namespace, Pod, Service},
 };
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::{
     cluster::Cluster,
@@ -119,7 +120,7 @@ impl Scene {
     /// A new namespace, named after `name`, under the strictest Pod Security level: functions must not need more.
     ///
     /// # Errors
-    /// When Rouse is not installed.
+    /// When Rouse is not installed, or its Service leads nowhere.
     pub async fn open(cluster: &Cluster, name: &str) -> Result<Self> {
         let client = kube::client(cluster).await?;
         let suffix = uuid::Uuid::new_v4().simple().to_string();
@@ -129,6 +130,11 @@ impl Scene {
         let enforced = json!({"metadata": {"name": scene.namespace, "labels": {
             "pod-security.kubernetes.io/enforce": "restricted"}}});
         namespaces.create(&PostParams::default(), &serde_json::from_value(enforced)?).await?;
+        // Pods are ready a moment before the node's proxy rules lead to them.
+        until("the activator's Service takes connections", PATIENCE, async || {
+            Ok(TcpStream::connect(scene.entry).await.ok().map(drop))
+        })
+        .await?;
         Ok(scene)
     }
 

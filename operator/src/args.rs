@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::{boost::Boost, leadership::SHORTEST};
+use crate::{boost::Boost, leadership::SHORTEST, runtimes::Runtimes};
 
 /// Rouse's operator: reconciles Functions and Triggers, and sizes functions while it leads.
 #[derive(Clone, Debug, Parser)]
@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, env = "ROUSE_STARTUP_BOOST_LEAST_MILLI_CPU", default_value_t = 1000,
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub startup_boost_least_milli_cpu: u32,
+    /// What runs source, as JSON: `{"NAME": {"image": "IMAGE", "resources": {"memory": "256Mi"}, "env": {"NAME": "VALUE"}}, …}`;
+    /// only the image is needed.
+    #[arg(long, env = "ROUSE_RUNTIMES", default_value = "{}")]
+    pub runtimes: Runtimes,
     /// Which log lines are written, in `tracing`'s filter syntax.
     #[arg(long, env = "ROUSE_LOG", default_value = "info")]
     pub log: String,
@@ -126,6 +130,7 @@ mod tests {
             "--url-scheme=ftp",
             "--pod-ip=here",
             "--startup-boost=maybe",
+            "--runtimes=python",
             "--startup-boost-factor=0",
             "--startup-boost-least-milli-cpu=-1",
         ] {

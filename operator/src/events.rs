@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
+use runtime::shorten;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -71,20 +72,11 @@ impl Events {
         let about = ObjectReference { resource_version: None, ..object.object_ref(&()) };
         // What is told once, and is bad news, finds a place when busy functions tell of their sizes.
         let crowded = !note.warning && self.sender.capacity() <= WAITING / 2;
-        let note = Note { text: cut(note.text), ..note };
+        let note = Note { text: shorten::to_bytes(&note.text, MAX_NOTE), ..note };
         if crowded || self.sender.try_send((about, note)).is_err() {
             self.metrics.events_dropped.inc();
         }
     }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_NOTE {
-        let end = (0..=MAX_NOTE - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 async fn write(

@@ -68,7 +68,7 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     }
     let now = Instant::now();
     let before = function.status.clone().unwrap_or_default();
-    let valid = match validate::function(&function) {
+    let valid = match validate::function(&function, &cx.settings.runtimes) {
         Ok(valid) => valid,
         Err(invalid) => return tell(cx, &function, &before, Report::Invalid(&invalid), Pass::Done(None)).await,
     };
@@ -80,7 +80,8 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
     let plan = plan::function(&valid, &cx.settings, boost);
     // Boxed, as children are large and only one pass in many writes any.
-    match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision)).await {
+    let failure = starts.wanted.failed.as_ref().map(|failed| &failed.failure);
+    match Box::pin(apply::plan(cx, &valid, &refs, plan, &rollout, &before.revision, failure)).await {
         Ok((applied, all)) => {
             let wanted = valid.revision.as_str();
             let serving = if applied.revision == wanted { &starts.wanted } else { &starts.serving };

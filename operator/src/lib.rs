@@ -11,6 +11,7 @@ pub mod link;
 pub mod metrics;
 pub mod recent;
 pub mod run;
+pub mod runtimes;
 pub mod scaling;
 pub mod settings;
 pub mod status;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crds::route::Domains;
 
-use crate::{args::Args, boost::Boost};
+use crate::{args::Args, boost::Boost, runtimes::Runtimes};
 
 /// What the reconcilers need to know of the installation. Fixed for the life of the process.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub unschedulable: Option<Duration>,
     /// How much higher the CPU limit of a start is; `None` = functions start with their own.
     pub boost: Option<Boost>,
+    /// What runs source.
+    pub runtimes: Runtimes,
     url_scheme: String,
     url_port: Option<u16>,
 }
@@ -30,6 +32,7 @@ impl Settings {
             activator_host: format!("{}.{}.svc.{}", args.activator_service, args.pod_namespace, args.cluster_domain),
             unschedulable: Some(args.unschedulable).filter(|some| !some.is_zero()),
             boost: args.startup_boost(),
+            runtimes: args.runtimes.clone(),
             url_scheme: args.url_scheme.clone(),
             url_port: args.url_port.map_or(by_domain, |port| Some(port).filter(|port| *port != 0)),
             domains,

@@ -136,7 +136,7 @@ impl World {
         let (events, write_events) = Events::new(client.clone(), "operator-0", leadership.clone(), metrics.clone());
         let write_events = Some(write_events.boxed());
         let probes = Arc::new(Probes(Mutex::new(Some(HashMap::new()))));
-        let settings = Settings::new(&Args::try_parse_from(["operator"]).unwrap());
+        let settings = Settings::new(&Args::try_parse_from(["operator", "--runtimes", fixtures::RUNTIMES]).unwrap());
         let parts = Parts { client, stores, settings, events, metrics, leadership };
         let (verdicts, refusals) = (Verdicts::default(), Refusals::default());
         let ready = Arc::clone(&probes) as Arc<dyn ReadyPods>;

@@ -30,6 +30,8 @@ pub struct Spec {
     pub protocol: Protocol,
     /// Path that proves readiness; empty = a TCP connection.
     pub readiness: Arc<str>,
+    /// Whether callers may read what went wrong inside.
+    pub debug: bool,
 }
 
 impl Spec {
@@ -46,6 +48,7 @@ impl Spec {
             port: u16::try_from(spec.port).unwrap_or(crds::names::ACTIVATOR_PORT),
             protocol: spec.protocol,
             readiness: spec.readiness.path.as_str().into(),
+            debug: spec.debug,
         }
     }
 
@@ -102,6 +105,7 @@ impl Spec {
             port: 8080,
             protocol: Protocol::HTTP1,
             readiness: "".into(),
+            debug: false,
         }
     }
 }

@@ -71,14 +71,14 @@ impl Totals {
         change(&mut self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// A request was accepted. Gives its number, from 1, and whether the leader should hear of it now, and not at the next heartbeat: more
-    /// requests are present than at any moment of the time that it was [told](Self::tell) of, by an eighth and at least one.
-    pub fn begin(&self, now: Duration) -> (u64, bool) {
+    /// A request was accepted. True if the leader should hear of it now, and not at the next heartbeat: more requests are
+    /// present than at any moment of the time that it was [told](Self::tell) of, by an eighth and at least one.
+    pub fn begin(&self, now: Duration) -> bool {
         self.with(|t| {
             t.requests += 1;
             t.present.step(now, true);
             t.peak = t.peak.max(t.present.level);
-            (t.requests, t.present.level > t.told)
+            t.present.level > t.told
         })
     }
 
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn more_than_was_told_is_news() {
         let totals = Totals::default();
-        let begin = |count: u32| (0..count).map(|_| totals.begin(ms(1)).1).collect::<Vec<_>>();
+        let begin = |count: u32| (0..count).map(|_| totals.begin(ms(1))).collect::<Vec<_>>();
         assert_eq!(begin(2), [true, true], "until it is told");
         totals.tell(ms(20));
         assert_eq!(begin(1), [true]);
@@ -202,7 +202,7 @@ mod tests {
         let totals = Totals::default();
         let mut news = Vec::new();
         for at in (0..5000).step_by(10) {
-            if totals.begin(ms(at)).1 {
+            if totals.begin(ms(at)) {
                 news.push(at);
             }
             totals.end(ms(at + 1));

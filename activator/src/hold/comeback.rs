@@ -10,8 +10,6 @@ use crate::path::fault::{Failure, Fault};
 
 /// Of a function of which no start has been seen: that of a small image which the node has.
 const START: Duration = Duration::from_secs(2);
-/// Another activator, or this one's successor, takes the next request at once.
-const ELSEWHERE: Duration = Duration::from_secs(1);
 /// What keeps a function from starting is mended by somebody, or tried again by Kubernetes.
 const MENDED: Duration = Duration::from_secs(5);
 /// Somebody has switched the function off.
@@ -60,7 +58,6 @@ impl Outlook {
 fn after(fault: &Fault, outlook: impl FnOnce() -> Outlook) -> Option<Duration> {
     match fault {
         Fault::QueueFull(_) | Fault::Overloaded => Some(outlook().wait()),
-        Fault::ShuttingDown => Some(ELSEWHERE),
         Fault::StartFailed { .. } | Fault::WakeRefused(_) | Fault::ColdStartDeadline(_) => Some(MENDED),
         Fault::Paused | Fault::ScaledToZeroByHand(_) => Some(SWITCHED_ON),
         _ => None,
@@ -126,7 +123,6 @@ mod tests {
             (Fault::QueueFull(Share::Function), Some(7)),
             (Fault::QueueFull(Share::Process), Some(7)),
             (Fault::Overloaded, Some(7)),
-            (Fault::ShuttingDown, Some(1)),
             (failed, Some(5)),
             (Fault::WakeRefused("no".into()), Some(5)),
             (Fault::ColdStartDeadline("no replica answers yet"), Some(5)),

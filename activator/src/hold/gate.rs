@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::Grant;
 use super::queue::{Entered, Queue};
+use super::{Grant, Pace};
 use crate::clock;
 use crate::function::Function;
 use crate::path::fault::{Fault, Share};
@@ -81,16 +81,11 @@ impl Drop for Watch {
 #[derive(Debug)]
 pub struct Ticket {
     function: Arc<Function>,
-    order: u64,
+    place: u64,
     outcome: oneshot::Receiver<Outcome>,
 }
 
 impl Ticket {
-    /// The place: a request that must wait again keeps it.
-    pub fn order(&self) -> u64 {
-        self.order
-    }
-
     /// Waits for a pod, or for word that there will be none. Cancel-safe; without end while neither comes.
     pub async fn granted(&mut self) -> Outcome {
         // The sender is dropped unsent only with the gate itself, and the ticket keeps that alive.
@@ -101,7 +96,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let gate = &self.function.gate;
-        if gate.queue.leave(self.order) {
+        if gate.queue.leave(self.place) {
             gate.changed.notify_one();
         }
         self.function.totals.unhold(clock::now());
@@ -161,22 +156,24 @@ impl Function {
         pod.pulse.awaited() >= all.div_ceil(pods)
     }
 
-    /// Enters by passing or by waiting. `order` is the place of a request that waited before and comes back unsent, or the
-    /// number of one that passed; it is not counted against the queue's limit again.
-    pub fn enter(self: &Arc<Self>, order: Option<u64>) -> Entry {
+    /// Enters by passing or by waiting, behind all who `arrived` earlier: streams of HTTP/2 get here in whatever order their
+    /// tasks run, and a thread may be interrupted on the way. One that comes back `again` is not counted against the queue's
+    /// limit.
+    pub fn enter(self: &Arc<Self>, arrived: Instant, again: bool) -> Entry {
         let (answer, outcome) = oneshot::channel();
         let waiter = Waiter { answer, since: Instant::now() };
         let look = || crate::pods::fewest(&self.serving.load(), |_| true);
-        self.gate.queue.advance(self.totals.read(clock::now()).requests);
-        let (order, wake) = match self.gate.queue.enter(order, self.spec.load().queue, look, waiter) {
+        let most = if again { usize::MAX } else { self.spec.load().queue };
+        let arrived = u64::try_from(clock::at(arrived).as_nanos()).unwrap_or(u64::MAX);
+        let (place, wake) = match self.gate.queue.enter(arrived, most, look, waiter) {
             Entered::Pass(taken) => return Entry::Pass(Grant::at_once(taken)),
             Entered::Closed => return Entry::Refused(Fault::Deleted),
             Entered::Full => return Entry::Refused(Fault::QueueFull(Share::Function)),
-            Entered::Wait { order, wake } => (order, wake),
+            Entered::Wait { place, wake } => (place, wake),
         };
         self.pardon();
         self.totals.hold(clock::now());
-        let ticket = Ticket { function: Arc::clone(self), order, outcome };
+        let ticket = Ticket { function: Arc::clone(self), place, outcome };
         let wake = wake.then(|| Watch { function: Arc::clone(self), over: false });
         self.release();
         self.gate.changed.notify_one();
@@ -186,21 +183,19 @@ impl Function {
     /// Hands pods to the waiters in order, as far as the pace allows. Called after anything that may let one go: a pod
     /// proved ready or given back, a response begun, an arrival.
     ///
-    /// The pace: while more replicas are to come, each ready pod gets at most the goal's share of requests that have not
-    /// been answered yet, so that the first pod up does not get the whole queue. At `maxReplicas`, and at the number that
-    /// is set by hand, there is nothing to wait for, and the queue is let go as a whole (design decision 7).
+    /// Of a queue each ready pod has so many requests that it has not answered yet, see [`Pace`]. Those that found nobody
+    /// waiting do not count, and newcomers go behind the queue until it is empty.
     pub fn release(self: &Arc<Self>) {
         // Looked at under the queue's lock, by the first who needs it.
         let mut seen = None;
         let look = || {
-            let (serving, paced, share) = seen.get_or_insert_with(|| {
+            let (serving, pace) = seen.get_or_insert_with(|| {
                 let (serving, spec) = (self.serving.load(), self.spec.load());
                 let ready = serving.iter().filter(|pod| pod.is_ready()).count();
-                let paced = i32::try_from(ready).unwrap_or(i32::MAX) < spec.scaling.most();
-                (serving, paced, spec.share())
+                (serving, Pace::of(&spec, ready))
             });
-            let fits = |pod: &crate::pods::Pod| !*paced || pod.soft.load(Ordering::Acquire) < *share;
-            Some(Grant::from_queue(self, crate::pods::fewest(serving, fits)?))
+            let fits = |pod: &crate::pods::Pod| pod.soft.load(Ordering::Acquire) < pace.most;
+            Some(Grant::from_queue(self, crate::pods::fewest(serving, fits)?, pace.lasts))
         };
         // A waiter that left at this moment hands its grant back.
         let give = |waiter: Waiter, grant| match waiter.answer.send(Ok(grant)) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::pods::{Pod, Taken};
 pub struct Grant {
     /// The slot.
     pub taken: Taken,
-    /// The share; given up when the response begins, or after a second.
+    /// The share; to be given up when the response begins, or after [`Soft::lasts`].
     pub soft: Option<Soft>,
     /// When it was given: the end of the wait, however late the task of the request runs.
     pub at: Instant,
@@ -25,11 +26,11 @@ impl Grant {
         Self { taken, soft: None, at: Instant::now() }
     }
 
-    /// For the first in the queue.
-    pub fn from_queue(function: &Arc<Function>, taken: Taken) -> Self {
+    /// For the first in the queue. Its share counts for as long as `lasts`.
+    pub fn from_queue(function: &Arc<Function>, taken: Taken, lasts: Duration) -> Self {
         let pod = Arc::clone(taken.pod());
         pod.soft.fetch_add(1, Ordering::AcqRel);
-        Self { taken, soft: Some(Soft { function: Arc::clone(function), pod }), at: Instant::now() }
+        Self { taken, soft: Some(Soft { function: Arc::clone(function), pod, lasts }), at: Instant::now() }
     }
 }
 
@@ -38,6 +39,14 @@ impl Grant {
 pub struct Soft {
     function: Arc<Function>,
     pod: Arc<Pod>,
+    lasts: Duration,
+}
+
+impl Soft {
+    /// For so long it may hold up the queue.
+    pub fn lasts(&self) -> Duration {
+        self.lasts
+    }
 }
 
 impl Drop for Soft {

@@ -4,11 +4,13 @@
 pub mod comeback;
 pub mod gate;
 pub mod grant;
+pub mod pace;
 pub mod places;
 pub mod queue;
 
 pub use gate::{Entry, Gate, Ticket, Watch};
 pub use grant::Grant;
+pub use pace::Pace;
 pub use places::{Place, Places, Used};
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 //! the pod or the announcer sees the request. Reading the length instead would need both to be ordered against each other:
 //! each could read the other's old value.
 //!
-//! A place is the number of an arrival. One that was let in at once has its own, and goes before all who came later when it
-//! comes back.
+//! A place is the moment of an arrival. Whoever was let in and comes back has it again, and goes before all who came later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +33,6 @@ struct State<W> {
     waiting: BTreeMap<u64, W>,
     /// Places of those who have not left: of one that got something too, until it says so.
     taken: BTreeSet<u64>,
-    next: u64,
     waking: bool,
     closed: bool,
 }
@@ -47,7 +45,7 @@ pub enum Entered<G> {
     /// It waits.
     Wait {
         /// Its place.
-        order: u64,
+        place: u64,
         /// Nobody looks after those who wait: it falls to this one to see to it, until [`Queue::rest`] or
         /// [`Queue::forsake`].
         wake: bool,
@@ -60,7 +58,7 @@ pub enum Entered<G> {
 
 impl<W> Default for Queue<W> {
     fn default() -> Self {
-        let state = State { waiting: BTreeMap::new(), taken: BTreeSet::new(), next: 0, waking: false, closed: false };
+        let state = State { waiting: BTreeMap::new(), taken: BTreeSet::new(), waking: false, closed: false };
         Self { state: Mutex::new(state), length: AtomicUsize::new(0) }
     }
 }
@@ -87,15 +85,9 @@ impl<W> Queue<W> {
         self.lock().waiting.first_key_value().map(|(_, waiter)| look(waiter))
     }
 
-    /// So many have arrived so far, whether they waited or not: the next one to enter is the last of them, or comes later.
-    pub fn advance(&self, arrived: u64) {
-        let mut state = self.lock();
-        state.next = state.next.max(arrived.saturating_sub(1));
-    }
-
-    /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who came
-    /// earlier. `order` is the place of one that was here before; it is not counted against `most` again.
-    pub fn enter<G>(&self, order: Option<u64>, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {
+    /// Enters: at once if nobody waits and `look` finds something, else by waiting with `waiter`, behind all who `arrived`
+    /// earlier, unless `most` wait already.
+    pub fn enter<G>(&self, arrived: u64, most: usize, look: impl FnOnce() -> Option<G>, waiter: W) -> Entered<G> {
         let mut state = self.lock();
         if state.closed {
             return Entered::Closed;
@@ -105,21 +97,18 @@ impl<W> Queue<W> {
         {
             return Entered::Pass(found);
         }
-        if order.is_none() && state.waiting.len() >= most {
+        if state.waiting.len() >= most {
             return Entered::Full;
         }
-        let mut order = order.unwrap_or_else(|| {
-            state.next += 1;
-            state.next
-        });
-        // Two that enter at one moment may claim one; each has a place of its own, and leaves no other's.
-        while !state.taken.insert(order) {
-            order += 1;
+        let mut place = arrived;
+        // Two may have arrived at one moment; each has a place of its own, and leaves no other's.
+        while !state.taken.insert(place) {
+            place += 1;
         }
-        state.waiting.insert(order, waiter);
+        state.waiting.insert(place, waiter);
         let wake = !std::mem::replace(&mut state.waking, true);
         self.unlock(state);
-        Entered::Wait { order, wake }
+        Entered::Wait { place, wake }
     }
 
     /// Gives to those who wait, in order, as long as `look` finds something; `give` hands back what its waiter did not take,
@@ -143,10 +132,10 @@ impl<W> Queue<W> {
     }
 
     /// One leaves, whether it got something or not. True if it waited, and was the last one who did.
-    pub fn leave(&self, order: u64) -> bool {
+    pub fn leave(&self, place: u64) -> bool {
         let mut state = self.lock();
-        state.taken.remove(&order);
-        let last = state.waiting.remove(&order).is_some() && state.waiting.is_empty();
+        state.taken.remove(&place);
+        let last = state.waiting.remove(&place).is_some() && state.waiting.is_empty();
         self.unlock(state);
         last
     }

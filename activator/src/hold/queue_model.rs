@@ -65,6 +65,8 @@ impl Slot {
 struct Gate {
     queue: Queue<Slot>,
     pod: Arc<Pod>,
+    /// Not of the model: arrivals are numbered before they do anything.
+    arrived: std::sync::atomic::AtomicU64,
 }
 
 impl Gate {
@@ -93,11 +95,12 @@ impl Gate {
     /// As `Function::enter`.
     fn enter(&self, most: usize) -> Came {
         let slot = Slot::default();
-        match self.queue.enter(None, most, || Leave::take(&self.pod), slot.clone()) {
+        let arrived = self.arrived.fetch_add(1, Ordering::Relaxed);
+        match self.queue.enter(arrived, most, || Leave::take(&self.pod), slot.clone()) {
             Entered::Pass(grant) => Came::Passed(grant),
-            Entered::Wait { order, wake } => {
+            Entered::Wait { place, wake } => {
                 self.release();
-                Came::Waits(slot, order, wake)
+                Came::Waits(slot, place, wake)
             }
             Entered::Full => Came::Full,
             Entered::Closed => Came::Closed,
@@ -311,7 +314,7 @@ fn queue_who_comes_back_is_first() {
                 was_there
             })
         };
-        let entered = gate.queue.enter(Some(order), 1, || None::<Leave>, again.clone());
+        let entered = gate.queue.enter(order, usize::MAX, || None::<Leave>, again.clone());
         assert!(matches!(entered, Entered::Wait { .. }), "the limit is not for those who were let in");
         came.store(true, Ordering::Release);
         let was_there = pod.join().unwrap();

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Entry, Ticket, Watch};
+use super::{Entry, Pace, Ticket, Watch};
 use crate::function::{Function, Key, Spec};
 use crate::path::fault::{Fault, Share};
 use crate::pods::Pod;
@@ -20,10 +20,17 @@ fn pods(function: &Function, uids: &[&str]) -> Vec<Arc<Pod>> {
 }
 
 fn wait(function: &Arc<Function>) -> Ticket {
-    match function.enter(None) {
+    match function.enter(Instant::now(), false) {
         Entry::Wait { ticket, .. } => ticket,
         other => panic!("it did not wait: {other:?}"),
     }
+}
+
+/// A moment at which requests arrive; later ones have higher numbers.
+fn came(number: u64) -> Instant {
+    static FIRST: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    crate::clock::at(*FIRST);
+    *FIRST + std::time::Duration::from_nanos(number)
 }
 
 /// Names of the pods that the tickets have been granted, `-` for those that wait.
@@ -49,14 +56,14 @@ async fn without_a_queue_a_request_passes() {
     pods[0].prove_ready(Instant::now());
     let grant = function.pass(|_| true).unwrap();
     assert!(grant.soft.is_none());
-    assert!(matches!(function.enter(None), Entry::Pass(_)));
+    assert!(matches!(function.enter(Instant::now(), false), Entry::Pass(_)));
     assert_eq!(pods[0].slots.read().in_flight, 1);
     drop(grant);
     assert_eq!(pods[0].slots.read().in_flight, 0);
 }
 
 fn watch(function: &Arc<Function>) -> (Ticket, Option<Watch>) {
-    match function.enter(None) {
+    match function.enter(Instant::now(), false) {
         Entry::Wait { ticket, wake } => (ticket, wake),
         other => panic!("it did not wait: {other:?}"),
     }
@@ -120,30 +127,40 @@ async fn the_first_come_are_the_first_to_go_at_the_goals_pace() {
 }
 
 #[tokio::test]
-async fn at_the_most_replicas_nothing_is_held_back() {
+async fn at_the_most_replicas_a_pod_gets_more_than_its_share_and_not_all() {
     let function = function(|spec| {
         spec.scaling.target = Some(1);
-        spec.scaling.max_replicas = 1;
+        spec.scaling.max_replicas = 2;
     });
-    let pods = pods(&function, &["a"]);
-    let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
-    pods[0].prove_ready(Instant::now());
+    let pods = pods(&function, &["a", "b"]);
+    let most = Pace::of(&function.spec.load(), 2).most as usize;
+    let mut tickets: Vec<_> = (0..2 * most + 2).map(|_| wait(&function)).collect();
+    pods.iter().for_each(|pod| pod.prove_ready(Instant::now()));
     function.release();
-    assert_eq!(names(&granted(&mut tickets)), ["a"; 5]);
+    let first = granted(&mut tickets[..2 * most]);
+    assert_eq!(names(&first).iter().filter(|name| **name == "a").count(), most);
+    assert_eq!(names(&first).iter().filter(|name| **name == "b").count(), most);
+    assert_eq!(names(&granted(&mut tickets[2 * most..])), ["-", "-"]);
+    // Who comes now goes behind them.
+    assert!(function.pass(|_| true).is_none());
+    drop(first);
+    let rest = granted(&mut tickets[2 * most..]);
+    assert!(!names(&rest).contains(&"-"));
+    assert!(function.pass(|_| true).is_some());
 }
 
 #[tokio::test]
-async fn at_the_number_that_was_set_by_hand_nothing_is_held_back() {
+async fn at_the_number_that_was_set_by_hand_a_pod_gets_more_than_its_share() {
     let function = function(|spec| {
         spec.scaling.target = Some(1);
         spec.scaling.mode = crds::function::Mode::Manual;
         spec.scaling.replicas = 1;
     });
     let pods = pods(&function, &["a"]);
-    let mut tickets: Vec<_> = (0..5).map(|_| wait(&function)).collect();
+    let mut tickets: Vec<_> = (0..3).map(|_| wait(&function)).collect();
     pods[0].prove_ready(Instant::now());
     function.release();
-    assert_eq!(names(&granted(&mut tickets)), ["a"; 5]);
+    assert_eq!(names(&granted(&mut tickets)), ["a"; 3]);
 }
 
 #[tokio::test]
@@ -174,7 +191,7 @@ async fn one_that_leaves_frees_its_place_and_its_grant() {
     });
     let pods = pods(&function, &["a"]);
     let mut tickets = vec![wait(&function), wait(&function)];
-    assert!(matches!(function.enter(None), Entry::Refused(Fault::QueueFull(Share::Function))));
+    assert!(matches!(function.enter(Instant::now(), false), Entry::Refused(Fault::QueueFull(Share::Function))));
     drop(tickets.remove(0));
     assert_eq!(function.gate.held(), 1);
     tickets.push(wait(&function));
@@ -197,16 +214,16 @@ async fn one_that_comes_back_unsent_keeps_its_place() {
         spec.scaling.target_utilization_percent = 100;
     });
     let pods = pods(&function, &["a"]);
+    let arrived = Instant::now();
     let mut first = wait(&function);
     pods[0].prove_ready(Instant::now());
     function.release();
     let grant = first.granted().await.unwrap();
     pods[0].cast_doubt();
-    let order = first.order();
     drop((grant, first));
     let mut later = [wait(&function)];
     // The queue is full, but this one was in it before.
-    let Entry::Wait { ticket, .. } = function.enter(Some(order)) else { panic!() };
+    let Entry::Wait { ticket, .. } = function.enter(arrived, true) else { panic!() };
     let mut again = [ticket];
     pods[0].prove_ready(Instant::now());
     function.release();
@@ -219,7 +236,7 @@ async fn one_that_comes_back_unsent_keeps_its_place() {
 async fn one_that_has_its_pod_takes_nobody_else_out_of_the_queue() {
     let function = function(|_| {});
     let pods = pods(&function, &["a"]);
-    let again = |order| match function.enter(Some(order)) {
+    let again = |number| match function.enter(came(number), true) {
         Entry::Wait { ticket, .. } => ticket,
         other => panic!("it did not wait: {other:?}"),
     };
@@ -235,16 +252,34 @@ async fn one_that_has_its_pod_takes_nobody_else_out_of_the_queue() {
 }
 
 #[tokio::test]
-async fn two_that_claim_one_place_both_wait() {
+async fn who_came_first_goes_first_though_it_entered_later() {
+    let function = function(|spec| {
+        spec.queue = 2;
+        spec.scaling.target = Some(1);
+        spec.scaling.target_utilization_percent = 100;
+    });
+    let pods = pods(&function, &["a"]);
+    let first = |number| match function.enter(came(number), false) {
+        Entry::Wait { ticket, .. } => ticket,
+        other => panic!("it did not wait: {other:?}"),
+    };
+    let mut tickets = [first(9), first(8)];
+    assert!(matches!(function.enter(came(7), false), Entry::Refused(Fault::QueueFull(Share::Function))));
+    pods[0].prove_ready(Instant::now());
+    function.release();
+    assert_eq!(names(&granted(&mut tickets)), ["-", "a"]);
+}
+
+#[tokio::test]
+async fn two_that_arrived_at_one_moment_both_wait() {
     let function = function(|_| {});
     let pods = pods(&function, &["a"]);
-    let again = |order| match function.enter(Some(order)) {
+    let again = |number| match function.enter(came(number), true) {
         Entry::Wait { ticket, .. } => ticket,
         other => panic!("it did not wait: {other:?}"),
     };
     let mut tickets = [again(5), again(5), again(4)];
     assert_eq!(function.gate.held(), 3);
-    assert_eq!(tickets.each_ref().map(Ticket::order), [5, 6, 4]);
     pods[0].prove_ready(Instant::now());
     function.release();
     assert_eq!(names(&granted(&mut tickets)), ["a"; 3]);
@@ -255,8 +290,8 @@ proptest::proptest! {
     #[test]
     fn the_next_is_always_the_first(steps in proptest::collection::vec((0u8..4, 0usize..8), 1..80)) {
         let queue = super::queue::Queue::<usize>::default();
-        let enter = |order, who| match queue.enter(order, usize::MAX, || None::<()>, who) {
-            super::queue::Entered::Wait { order, .. } => order,
+        let enter = |arrived, who| match queue.enter(arrived, usize::MAX, || None::<()>, who) {
+            super::queue::Entered::Wait { place, .. } => place,
             other => panic!("{other:?}"),
         };
         // Numbers of arrival with places: of those who wait, and of those who are away.
@@ -265,8 +300,7 @@ proptest::proptest! {
             match step {
                 0 => {
                     arrivals += 1;
-                    queue.advance(arrivals as u64);
-                    waiting.push((arrivals, enter(None, arrivals)));
+                    waiting.push((arrivals, enter(arrivals as u64, arrivals)));
                 }
                 // It found nobody, and passed.
                 1 if waiting.is_empty() => {
@@ -275,7 +309,7 @@ proptest::proptest! {
                 }
                 2 if !away.is_empty() => {
                     let (who, order) = away.remove(which % away.len());
-                    waiting.push((who, enter(Some(order), who)));
+                    waiting.push((who, enter(order, who)));
                 }
                 3 => {
                     let mut served = None;
@@ -302,5 +336,5 @@ async fn faults_reach_everybody_and_a_closed_gate_lets_nobody_in() {
     let mut last = [wait(&function)];
     function.gate.close();
     assert_eq!(names(&granted(&mut last)), ["function-deleted"]);
-    assert!(matches!(function.enter(None), Entry::Refused(Fault::Deleted)));
+    assert!(matches!(function.enter(Instant::now(), false), Entry::Refused(Fault::Deleted)));
 }

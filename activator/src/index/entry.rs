@@ -98,9 +98,10 @@ impl Entry {
     }
 
     fn start_of(&self, record: &PodRecord) -> PodStart {
-        let start = match self.failures.get(&record.pod.uid) {
-            Some(failure) => Start::Failed(failure.clone()),
-            None => record.start.clone(),
+        // The leader's word is for what a pod does not say itself, and shorter.
+        let start = match (&record.start, self.failures.get(&record.pod.uid)) {
+            (Start::Failed(_), _) | (_, None) => record.start.clone(),
+            (_, Some(failure)) => Start::Failed(failure.clone()),
         };
         PodStart { pod: Arc::clone(&record.pod), start, since: record.since }
     }

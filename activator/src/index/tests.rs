@@ -92,7 +92,7 @@ async fn a_function_made_anew_is_another_one() {
     function(&index, "f", "r1");
     assert_eq!(index.functions().len(), 1);
     assert_eq!(serving(&index), ["a"], "by the label with the UID");
-    assert!(matches!(before.enter(None), crate::hold::Entry::Refused(_)));
+    assert!(matches!(before.enter(tokio::time::Instant::now(), false), crate::hold::Entry::Refused(_)));
     let old = serde_json::from_value(json!({"namespace": "shop", "name": "hello", "uid": "f0"})).unwrap();
     assert!(!index.function_gone(&old), "a late word on the earlier one");
     assert_eq!(index.functions().len(), 1);

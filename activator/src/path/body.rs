@@ -21,16 +21,19 @@ use super::trailers;
 use super::untaken::{Piece, Stream};
 use crate::function::Function;
 use crate::pods::{Pod, Taken};
-use crate::pool::Lease;
+use crate::pool::{Broken, PodBody};
 use crate::server::{Deadline, Reading};
 
 /// Why a body ended early. The other side sees a stream that is reset or a connection that is closed, never a short body
 /// that looks whole (design decision 9).
 #[derive(Debug, Error)]
 pub enum BodyError {
-    /// The sender's end.
+    /// The caller's end.
     #[error(transparent)]
-    Hyper(#[from] hyper::Error),
+    Caller(#[from] hyper::Error),
+    /// The pod's end.
+    #[error(transparent)]
+    Pod(#[from] Broken),
     /// More bytes than the limit.
     #[error("the body is longer than {0} bytes")]
     TooLong(u64),
@@ -131,9 +134,19 @@ impl RequestBody {
         Self { limit, ..self }
     }
 
-    /// Does not ask for the body before `gate` is done.
+    /// Does not ask for the body before `gate` is done, or [`RequestBody::go_on`] is called.
     pub fn after(&mut self, gate: impl Future<Output = ()> + Send + Sync + 'static) {
         self.gate = Some(Box::pin(gate));
+    }
+
+    /// The pod asks for the body.
+    pub fn go_on(&mut self) {
+        self.gate = None;
+    }
+
+    /// Whether the body is not to be asked for yet.
+    pub fn is_kept_back(&self) -> bool {
+        self.gate.is_some()
     }
 
     /// Has its time kept; see [`Reading`].
@@ -388,10 +401,7 @@ impl std::fmt::Debug for RequestBody {
 pub struct Held {
     /// The slot at the pod.
     pub taken: Taken,
-    /// The HTTP/1 connection, which can be used again after the body's end.
-    pub lease: Option<Lease>,
-    /// The request's body at an HTTP/2 pod, where it ends with the response, whole or not. An HTTP/1 connection goes with
-    /// its lease.
+    /// The request's body at an HTTP/2 pod, where it ends with the response, whole or not. An HTTP/1 connection has its own.
     pub upload: Option<TakeBack>,
     /// Counts the request as present.
     pub counted: Counted,
@@ -404,23 +414,15 @@ pub struct Held {
 impl Held {
     /// Done when more of the body may be asked for.
     fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        if let Some(stream) = &self.stream {
-            ready!(stream.poll_room(cx));
-            if let Some(lease) = &self.lease {
-                lease.proceed();
-            }
-        }
-        Poll::Ready(())
+        self.stream.as_ref().map_or(Poll::Ready(()), |stream| stream.poll_room(cx))
     }
 
-    /// Counts a piece of the body as waiting for the caller.
-    fn count(&self, bytes: Bytes) -> Piece {
-        let Some(stream) = &self.stream else { return bytes.into() };
-        let (piece, is_enough) = stream.take(bytes);
-        if is_enough && let Some(lease) = &self.lease {
-            lease.pause();
+    /// Counts a piece of the body as waiting for the caller. Whether that is enough for now.
+    fn count(&self, bytes: Bytes) -> (Piece, bool) {
+        match &self.stream {
+            Some(stream) => stream.take(bytes),
+            None => (bytes.into(), false),
         }
-        piece
     }
 }
 
@@ -431,7 +433,14 @@ pub struct ResponseBody(Content, Option<Box<Trail>>);
 #[derive(Debug)]
 enum Content {
     Ours(Bytes, Option<Deadline>),
-    Pod(Incoming, Option<Held>),
+    /// On the heap: it goes through many hands.
+    Pod(Box<FromPod>),
+}
+
+#[derive(Debug)]
+struct FromPod {
+    body: PodBody,
+    held: Option<Held>,
 }
 
 impl ResponseBody {
@@ -455,8 +464,8 @@ impl ResponseBody {
     }
 
     /// A pod's body, with what it holds on to.
-    pub fn pod(incoming: Incoming, held: Held) -> Self {
-        Self(Content::Pod(incoming, Some(held)), None)
+    pub fn pod(body: PodBody, held: Held) -> Self {
+        Self(Content::Pod(Box::new(FromPod { body, held: Some(held) })), None)
     }
 
     /// Takes what is remembered of its request, which is told when this ends.
@@ -467,7 +476,7 @@ impl ResponseBody {
     /// The pod that it comes from, as long as it does.
     pub fn source(&self) -> Option<&Arc<Pod>> {
         match &self.0 {
-            Content::Pod(_, held) => held.as_ref().map(|held| held.taken.pod()),
+            Content::Pod(pod) => pod.held.as_ref().map(|held| held.taken.pod()),
             Content::Ours(..) => None,
         }
     }
@@ -475,7 +484,7 @@ impl ResponseBody {
     /// The function whose pod that is.
     pub fn function(&self) -> Option<&Arc<Function>> {
         match &self.0 {
-            Content::Pod(_, held) => held.as_ref().map(|held| held.counted.function()),
+            Content::Pod(pod) => pod.held.as_ref().map(|held| held.counted.function()),
             Content::Ours(..) => None,
         }
     }
@@ -485,17 +494,12 @@ impl ResponseBody {
         if let Some(trail) = &mut self.1 {
             trail.ends(whole);
         }
-        let Content::Pod(_, held) = &mut self.0 else { return };
-        let Some(held) = held.take() else { return };
+        let Content::Pod(pod) = &mut self.0 else { return };
+        let Some(held) = pod.held.take() else { return };
         // Before the slot is given back. A pod may answer whole and leave the rest of the request unread without saying
         // so: a caller that is silent then would keep its connection and the stream for as long as it likes.
         if let Some(upload) = held.upload {
             upload.break_off();
-        }
-        if let Some(lease) = held.lease
-            && whole
-        {
-            lease.finish();
         }
     }
 }
@@ -514,19 +518,23 @@ impl Body for ResponseBody {
                 }
                 return Poll::Ready((!text.is_empty()).then(|| Ok(Frame::data(text.into()))));
             }
-            // HTTP/1 has a lease.
-            Content::Pod(incoming, held) => {
-                let http2 = held.as_ref().is_some_and(|held| held.lease.is_none());
+            Content::Pod(pod) => {
+                let FromPod { body, held } = &mut **pod;
                 if let Some(held) = held {
                     ready!(held.poll_room(cx));
                 }
-                let frame = ready!(poll_whole(incoming, http2, cx));
-                frame.map(|frame| {
-                    Ok(frame?.map_data(|bytes| match held {
-                        Some(held) => held.count(bytes),
-                        None => bytes.into(),
-                    }))
-                })
+                match ready!(Pin::new(&mut *body).poll_frame(cx)).transpose() {
+                    Ok(None) => None,
+                    Ok(Some(frame)) => Some(Ok(frame.map_data(|bytes| {
+                        let Some(held) = held else { return bytes.into() };
+                        let (piece, is_enough) = held.count(bytes);
+                        if is_enough {
+                            body.slow_down();
+                        }
+                        piece
+                    }))),
+                    Err(error) => Some(Err(error.into())),
+                }
             }
         };
         match &mut frame {
@@ -547,14 +555,14 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Content::Ours(text, _) => text.is_empty(),
-            Content::Pod(incoming, _) => incoming.is_end_stream(),
+            Content::Pod(pod) => pod.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Ours(text, _) => SizeHint::with_exact(text.len() as u64),
-            Content::Pod(incoming, _) => incoming.size_hint(),
+            Content::Pod(pod) => pod.body.size_hint(),
         }
     }
 }

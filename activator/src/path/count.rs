@@ -37,7 +37,6 @@ pub struct Count<S> {
 #[derive(Debug)]
 pub struct Counted {
     function: Arc<Function>,
-    number: u64,
     /// Whether there is an answer, whosever; without one its caller went away.
     answered: AtomicBool,
 }
@@ -45,18 +44,13 @@ pub struct Counted {
 impl Counted {
     /// Begins to count. Also gives whether the leader should hear of it at once.
     pub fn new(function: &Arc<Function>) -> (Self, bool) {
-        let (number, news) = function.totals.begin(clock::now());
-        (Self { function: Arc::clone(function), number, answered: AtomicBool::new(false) }, news)
+        let news = function.totals.begin(clock::now());
+        (Self { function: Arc::clone(function), answered: AtomicBool::new(false) }, news)
     }
 
     /// The function.
     pub fn function(&self) -> &Arc<Function> {
         &self.function
-    }
-
-    /// How many of the function's requests had come with it.
-    pub fn number(&self) -> u64 {
-        self.number
     }
 
     /// There is an answer to it.

@@ -127,9 +127,6 @@ pub enum Fault {
     /// The function was deleted while the request waited.
     #[error("the function was deleted")]
     Deleted,
-    /// This activator stops.
-    #[error("this activator is shutting down")]
-    ShuttingDown,
     /// The pod broke the exchange.
     #[error("the replica broke the exchange: {0}")]
     Broken(&'static str),
@@ -172,8 +169,7 @@ impl Fault {
             | Self::QueueFull(_)
             | Self::Overloaded
             | Self::StartFailed { .. }
-            | Self::WakeRefused(_)
-            | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::WakeRefused(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) | Self::Unreachable => StatusCode::BAD_GATEWAY,
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::ColdStartDeadline(_) | Self::RequestDeadline => StatusCode::GATEWAY_TIMEOUT,
@@ -201,7 +197,6 @@ impl Fault {
             Self::WakeRefused(_) => "wake-refused",
             Self::ColdStartDeadline(_) => "cold-start-deadline",
             Self::Deleted => "function-deleted",
-            Self::ShuttingDown => "shutting-down",
             Self::Broken(_) => "broken-exchange",
             Self::Unreachable => "unreachable",
             Self::ClientGone => "client-gone",
@@ -230,7 +225,6 @@ impl Fault {
             Self::WakeRefused(_) => "The function could not be woken",
             Self::ColdStartDeadline(_) => "The function did not start in time",
             Self::Deleted => "The function was deleted",
-            Self::ShuttingDown => "Shutting down",
             Self::Broken(_) => "The function broke the exchange",
             Self::Unreachable => "The function could not be reached",
             Self::ClientGone => "The caller went away",

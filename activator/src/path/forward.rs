@@ -1,18 +1,16 @@
 //! Sends a request to the pod it was granted, and streams both ways.
 
-use std::error::Error as _;
-use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crds::function::Protocol;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, EXPECT, UPGRADE};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 use tower::Service;
 use tracing::debug;
 
@@ -24,21 +22,18 @@ use super::fault::{Fault, Phase};
 use super::headers::{self, Sender};
 use super::http2;
 use super::room::Room;
-use super::spare::Spare;
 use super::tunnel::Tunnels;
 use super::untaken::Stream;
 use crate::args::Limits;
 use crate::hold::Grant;
 use crate::metrics::{Ejection, Metrics};
 use crate::pods::Pod;
-use crate::pool::{Connection, Exchange, Refused, SendError};
+use crate::pool::{Connection, Exchange, NOT_HTTP, PodBody, Refused, SendError};
 use crate::server::{Deadline, Pace, Reading, Slow, within};
 
 /// A caller that expects `100 Continue` from a pod that does not say it gets its body read after this (RFC 9110, section
 /// 10.1.1: do not wait indefinitely).
 const CONTINUE: Duration = Duration::from_secs(1);
-/// What a caller is told of a response that is not in order.
-const NOT_HTTP: &str = "its response is not valid HTTP";
 
 /// Sends requests to pods.
 #[derive(Clone)]
@@ -101,7 +96,6 @@ impl Shared {
         }
         let limit = BodyLimit::new(self.max_body);
         let (repeated, repeatable) = (call.repeated.is_some(), is_repeatable(&call));
-        let spare = repeatable.then(|| Spare::of(&call.parts));
         let shares = call.body.is_some() && protocol == Protocol::H2C;
         // A stream of messages may be silent either way for as long as its deadline allows.
         let timed = call.body.is_some() && !headers::is_grpc(&call.parts.headers);
@@ -110,8 +104,8 @@ impl Shared {
         let upload = if shares { request.body_mut().share() } else { None };
         let slow = if timed { self.time(request.body_mut()) } else { None };
 
-        let awaited = pod.pulse.sent();
-        let outcome = match within(first_byte, pool.send(request, repeatable && !repeated)).await {
+        let (awaited, heads) = (pod.pulse.sent(), pod.pulse.heads());
+        let outcome = match within(first_byte, pin!(pool.send(request, repeatable && !repeated))).await {
             Some(outcome) => outcome,
             None => {
                 // What its caller did not want to wait for says nothing of the pod.
@@ -129,31 +123,39 @@ impl Shared {
         } else {
             drop(awaited);
         }
-        let Exchange { response, lease } = match outcome {
-            Ok(exchange) => exchange,
+        let response = match outcome {
+            Ok(response) => response,
             Err(SendError::Unsent { request, cause }) => {
-                self.doubt(&pod, &call, &cause);
-                let Some(()) = restore(&mut call, spare, *request) else {
+                self.doubt(&pod, &call, &cause, pod.pulse.heads() != heads);
+                let Some(()) = restore(&mut call, *request) else {
                     let fault = Fault::Broken("it turned the request away in the middle");
                     return Err(Trouble::Failed(call.failure(fault, Phase::Forward, false)));
                 };
                 let cause = if matches!(cause, Refused::Closed) { Cause::Gone } else { Cause::Unsent };
                 return Err(again(call, pod, cause, Fault::Unreachable));
             }
-            Err(SendError::GivenUp) => {
+            Err(SendError::GivenUp { head }) => {
                 debug!(function = %call.function.key, pod = %pod.name, "A request does not wait for its pod any longer.");
                 let body = kept.map_or(Some(RequestBody::empty()), |kept| kept.take_back());
-                return Err(anew(call, pod, spare, body, deadline, Cause::Lost, Fault::Broken("it gave no answer")));
+                return Err(anew(
+                    call,
+                    pod,
+                    Some(head),
+                    body,
+                    deadline,
+                    Cause::Lost,
+                    Fault::Broken("it gave no answer"),
+                ));
             }
-            Err(SendError::Broken { error, on }) => {
+            Err(SendError::Broken { head, error, on }) => {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
                     None if slow.is_some_and(|slow| slow.is_so()) => Fault::BodyTooSlow,
-                    None => Fault::Broken(describe(&error)),
+                    None => Fault::Broken(error.describe()),
                 };
                 debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
-                let broken = matches!(fault, Fault::Broken(_)) && !is_caller(&error);
-                let lost = broken && is_lost(&error);
+                let broken = matches!(fault, Fault::Broken(_)) && !error.is_caller();
+                let lost = broken && error.is_lost();
                 if broken && (on == Connection::New || (on == Connection::Old && !lost)) {
                     self.blame(&pod, &call);
                 }
@@ -163,7 +165,7 @@ impl Shared {
                     Connection::Old => Cause::Stale,
                     Connection::Closed => Cause::Gone,
                 };
-                return Err(anew(call, pod, spare.filter(|_| lost), body, deadline, cause, fault));
+                return Err(anew(call, pod, Some(head).filter(|_| repeatable && lost), body, deadline, cause, fault));
             }
         };
         if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
@@ -179,7 +181,7 @@ impl Shared {
         }
         let deadline = Deadline::set(deadline);
         let stream = call.peer.untaken.as_ref().map(Stream::new);
-        let held = Held { taken: grant.taken, lease, upload, counted, deadline, stream };
+        let held = Held { taken: grant.taken, upload, counted, deadline, stream };
         Ok(Answer::warm(incoming(response, held)))
     }
 
@@ -190,10 +192,10 @@ impl Shared {
         Some(slow)
     }
 
-    /// A pod that a request could not reach takes no further one before the probe has passed again. One that has left its
-    /// address, which the index knows already, may be ready at another.
-    fn doubt(&self, pod: &Pod, call: &Call, cause: &Refused) {
-        if matches!(cause, Refused::Closed | Refused::TurnedAway(_)) {
+    /// A pod that a request could not reach takes no further one before the probe has passed again, unless the cause says
+    /// nothing of it. `answered`: it has begun another response meanwhile.
+    fn doubt(&self, pod: &Pod, call: &Call, cause: &Refused, answered: bool) {
+        if !cause.is_reason_to_doubt(answered) {
             return;
         }
         if !self.blame(pod, call) {
@@ -216,7 +218,7 @@ impl Shared {
     fn switch(
         &self,
         mut call: Box<Call>,
-        mut response: Response<Incoming>,
+        response: Exchange,
         grant: Grant,
         counted: Counted,
     ) -> Result<Response<ResponseBody>, Box<super::fault::Failure>> {
@@ -224,10 +226,11 @@ impl Shared {
             let fault = Fault::Broken("it switched protocols unasked");
             return Err(call.failure(fault, Phase::Forward, false));
         };
-        let pod = hyper::upgrade::on(&mut response);
-        let protocol = response.headers().get(UPGRADE).cloned();
+        let (mut parts, PodBody::Switched(pod)) = response.into_parts() else {
+            return Err(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false));
+        };
+        let protocol = parts.headers.get(UPGRADE).cloned();
         self.tunnels.join(caller, pod, (grant.taken, counted));
-        let (mut parts, _) = response.into_parts();
         headers::strip(&mut parts.headers, Sender::Pod);
         parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         if let Some(protocol) = protocol {
@@ -238,7 +241,7 @@ impl Shared {
 }
 
 /// The request as the pod gets it.
-fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) -> Request<RequestBody> {
+fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) -> Box<Request<RequestBody>> {
     let (mut parts, ()) = Request::new(()).into_parts();
     std::mem::swap(&mut parts, &mut call.parts);
     // hyper's own notes on how the request came in do not belong on the way out.
@@ -256,9 +259,10 @@ fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) 
         Protocol::H2C => headers::for_http2(&mut parts, &call.host),
     }
     let body = call.body.take().map_or(RequestBody::empty(), |body| body.limited(limit));
-    let mut request = Request::from_parts(parts, body);
+    let mut request = Box::new(Request::from_parts(parts, body));
     match protocol {
-        Protocol::HTTP1 if expects => await_continue(&mut request),
+        // Said or not, the body goes out then.
+        Protocol::HTTP1 if expects => request.body_mut().after(sleep(CONTINUE)),
         // HTTP/2 has no need of it, and what the pod's server makes of it is its own affair.
         Protocol::H2C => drop(request.headers_mut().remove(EXPECT)),
         Protocol::HTTP1 => {}
@@ -266,32 +270,22 @@ fn outgoing(call: &mut Call, protocol: Protocol, limit: Option<Arc<BodyLimit>>) 
     request
 }
 
-/// Leaves the body with the caller until the pod asks for it.
-fn await_continue(request: &mut Request<RequestBody>) {
-    let asked = Arc::new(Notify::new());
-    let asks = Arc::clone(&asked);
-    hyper::ext::on_informational(request, move |response| {
-        if response.status() == StatusCode::CONTINUE {
-            asks.notify_one();
-        }
-    });
-    request.body_mut().after(async move {
-        // Said or not, the body goes out then.
-        let _ = timeout(CONTINUE, asked.notified()).await;
-    });
-}
-
 /// Puts a request that was not sent back together. `None` if some of its body is gone.
-fn restore(call: &mut Call, spare: Option<Spare>, request: Request<RequestBody>) -> Option<()> {
-    let (mut parts, body) = request.into_parts();
-    if call.upgrade.is_some() {
-        parts.headers.remove(CONNECTION);
-        parts.headers.remove(UPGRADE);
-    }
-    call.parts = spare.map_or(parts, Spare::into_parts);
+fn restore(call: &mut Call, request: Request<RequestBody>) -> Option<()> {
+    let (head, body) = request.into_parts();
+    call.parts = whole(head);
     let body = body.again()?;
     call.body = (!body.is_empty()).then_some(body);
     Some(())
+}
+
+/// A head that was made ready for one pod, and may go to one of another protocol.
+fn whole(mut head: Parts) -> Parts {
+    // What of these the caller said is not passed on.
+    for name in [CONNECTION, UPGRADE, TRANSFER_ENCODING] {
+        head.headers.remove(name);
+    }
+    head
 }
 
 fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {
@@ -302,16 +296,16 @@ fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble 
 fn anew(
     mut call: Box<Call>,
     pod: Arc<Pod>,
-    spare: Option<Spare>,
+    head: Option<Box<Parts>>,
     body: Option<RequestBody>,
     deadline: Instant,
     cause: Cause,
     fault: Fault,
 ) -> Trouble {
-    let Some((spare, body)) = spare.zip(body) else {
+    let Some((head, body)) = head.zip(body) else {
         return Trouble::Failed(call.failure(fault, Phase::Forward, false));
     };
-    call.parts = spare.into_parts();
+    call.parts = whole(*head);
     call.body = (!body.is_empty()).then_some(body);
     call.repeated = Some(deadline);
     again(call, pod, cause, fault)
@@ -324,7 +318,7 @@ fn late(call: &Call, sent: Instant, deadline: Instant) -> Trouble {
 }
 
 /// The response as the caller gets it.
-fn incoming(response: Response<Incoming>, held: Held) -> Response<ResponseBody> {
+fn incoming(response: Exchange, held: Held) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     headers::strip(&mut parts.headers, Sender::Pod);
     parts.version = Version::HTTP_11;
@@ -338,34 +332,4 @@ fn is_repeatable(call: &Call) -> bool {
     let method = &call.parts.method;
     let idempotent = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     idempotent && call.upgrade.is_none() && (call.body.is_none() || !call.parts.headers.contains_key(EXPECT))
-}
-
-/// Whether the connection or the stream went before there was an answer, and it was not an answer that made it go.
-fn is_lost(error: &hyper::Error) -> bool {
-    let h2 = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
-    let ours = h2.is_some_and(|error| error.is_library());
-    !(error.is_parse() || is_refused(error) || ours)
-}
-
-/// Whether it was the request's body that ended early.
-fn is_caller(error: &hyper::Error) -> bool {
-    error.is_user() || error.is_body_write_aborted()
-}
-
-/// The pool has refused the response (see `wire::Outlet`).
-fn is_refused(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
-}
-
-fn describe(error: &hyper::Error) -> &'static str {
-    if error.is_incomplete_message() {
-        "it closed the connection before the response"
-    } else if error.is_parse() || is_refused(error) {
-        NOT_HTTP
-    } else if is_caller(error) {
-        "the request's body ended early"
-    } else {
-        "the connection to it was lost"
-    }
 }

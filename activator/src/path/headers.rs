@@ -361,8 +361,7 @@ pub fn for_http1(parts: &mut Parts, host: &HeaderValue) {
     }
 }
 
-/// Says how the body of a request to an HTTP/1.1 pod ends, where its length does not. Left to itself hyper sends a GET or
-/// HEAD of unknown length without its body.
+/// Says how the body of a request to an HTTP/1.1 pod ends, where its length does not. One of which nothing is said has none.
 pub fn frame(headers: &mut HeaderMap, has_body: bool) {
     if has_body && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

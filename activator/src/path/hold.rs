@@ -3,7 +3,6 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -11,7 +10,6 @@ use tower::{Layer, Service};
 
 use super::again::Tries;
 use super::call::{Answer, Call, Sending, Trouble};
-use super::count::Counted;
 use super::fault::{Failure, Fault, Phase};
 use super::headers;
 use super::observe;
@@ -21,9 +19,6 @@ use crate::hold::{Entry, Grant, Place, Places};
 use crate::metrics::Metrics;
 use crate::pods::Seen;
 use crate::wake::Waker;
-
-/// A released request whose response has not begun by then no longer holds up the queue.
-const SOFT: Duration = Duration::from_secs(1);
 
 /// Makes [`Hold`].
 #[derive(Clone)]
@@ -64,7 +59,6 @@ pub struct Hold<S> {
 /// What is remembered of a request between its turns.
 #[derive(Default)]
 struct Wait {
-    order: Option<u64>,
     held: bool,
     cold: bool,
     /// Every ready pod was drained: it depends on the leader whether this becomes a cold start.
@@ -87,23 +81,24 @@ impl Shared {
             if let Some(grant) = function.pass(|pod| wait.tries.is_new(pod)) {
                 return Ok(grant);
             }
-            // One that was let in once is not turned away later, and stays before all who came later.
-            wait.order.get_or_insert_with(|| call.counted.as_ref().map_or(0, Counted::number));
         }
+        // One that was let in once is not turned away later.
+        let again = !wait.tries.is_first();
         if let Some(fault) = function.refusal() {
             return Err(call.failure(fault, Phase::Hold, false));
         }
         let bytes = headers::size(&call.parts);
         let namespace = &function.key.namespace;
-        let place = match wait.order {
-            Some(_) => self.places.take_again(namespace, bytes),
-            None => self.places.take(namespace, bytes).map_err(|share| {
+        let place = if again {
+            self.places.take_again(namespace, bytes)
+        } else {
+            self.places.take(namespace, bytes).map_err(|share| {
                 self.metrics.overflow(share);
                 call.failure(Fault::QueueFull(share), Phase::Hold, false)
-            })?,
+            })?
         };
         let (cold, drained) = (!function.any_ready(), function.all_drained());
-        match function.enter(wait.order) {
+        match function.enter(call.arrived, again) {
             Entry::Pass(grant) => Ok(grant),
             Entry::Refused(fault) => {
                 if let Fault::QueueFull(share) = &fault {
@@ -118,7 +113,6 @@ impl Shared {
                 if !wait.held {
                     headers::detach(&mut call.parts);
                 }
-                wait.order = Some(ticket.order());
                 wait.held = true;
                 wait.cold |= cold;
                 wait.drained |= drained;
@@ -185,7 +179,7 @@ where
             let first = match soft {
                 None => answer.await,
                 Some(soft) => {
-                    let quick = timeout(SOFT, &mut answer).await;
+                    let quick = timeout(soft.lasts(), &mut answer).await;
                     drop(soft);
                     match quick {
                         Ok(first) => first,

@@ -1,4 +1,5 @@
 use std::task::Waker as TaskWaker;
+use std::time::Duration;
 
 use futures::future::ready;
 use http::{Request, Response};
@@ -8,6 +9,7 @@ use tower::service_fn;
 use super::*;
 use crate::args::Limits;
 use crate::function::{Function, Key, Spec};
+use crate::hold::Pace;
 use crate::path::again::{Again, Cause};
 use crate::path::body::ResponseBody;
 use crate::path::timing::Step;
@@ -105,7 +107,6 @@ async fn one_that_passed_and_comes_back_goes_before_those_who_came_since() {
     let to = async |path: &'static str| {
         let mut call = call(&function).await;
         call.parts.uri = http::Uri::from_static(path);
-        call.counted = Some(Counted::new(&function).0);
         Box::new(call)
     };
     let ask = |call| {
@@ -149,4 +150,64 @@ async fn the_wait_ends_with_the_grant_however_late_the_request_runs() {
     tokio::time::advance(5 * second).await;
     let timeline = answer.await.unwrap().timeline.unwrap();
     assert_eq!((timeline.total, timeline.phase(Step::FirstByte)), (6 * second, 5 * second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_long_polls_is_let_go_all_the_same() {
+    let (places, metrics) = (Places::new(&Limits::default()), Metrics::new(&mut Registry::default()));
+    let mut spec = Spec::test();
+    spec.scaling.target = Some(1);
+    spec.scaling.max_replicas = 1;
+    let pace = Pace::of(&spec, 1);
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), spec);
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    let inner = service_fn(|sending: Sending| {
+        Box::pin(async move {
+            let _at_the_pod = sending.grant;
+            std::future::pending().await
+        })
+    });
+    let (waker, _api) = Waker::test(&metrics);
+    let hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let most = u64::from(pace.most);
+    for _ in 0..3 * most {
+        let (mut hold, call) = (hold.clone(), call(&function).await);
+        tokio::spawn(async move { hold.call(Box::new(call)).await.is_ok() });
+    }
+    eventually(|| function.gate.held() as u64 == 3 * most).await;
+    pod.prove_ready(Instant::now());
+    function.release();
+    for share in 1..=3 {
+        tokio::time::sleep(pace.lasts / 2).await;
+        assert_eq!(pod.slots.read().in_flight, share * most);
+        tokio::time::sleep(pace.lasts / 2).await;
+    }
+    assert_eq!(function.gate.held(), 0);
+}
+
+#[tokio::test]
+async fn the_queue_has_the_order_of_arrival_whichever_task_runs_first() {
+    let (places, metrics) = (Places::new(&Limits::default()), Metrics::new(&mut Registry::default()));
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
+    let inner = service_fn(|_: Sending| ready(Ok(Answer::warm(Response::new(ResponseBody::empty())))));
+    let (waker, _api) = Waker::test(&metrics);
+    let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let mut arrived = Vec::new();
+    for _ in 0..3 {
+        let call = call(&function).await;
+        arrived.push(hold.call(Box::new(call)));
+    }
+    let mut cx = Context::from_waker(TaskWaker::noop());
+    for at in [1, 2, 0] {
+        assert!(Pin::new(&mut arrived[at]).poll(&mut cx).is_pending());
+    }
+    // Only one may be at a pod: its turn is the first one's.
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    pod.prove_ready(Instant::now());
+    pod.soft.store(function.spec.load().share() - 1, std::sync::atomic::Ordering::Release);
+    function.release();
+    assert_eq!(function.gate.held(), 2);
+    assert!(Pin::new(&mut arrived[0]).poll(&mut cx).is_ready());
 }

@@ -17,7 +17,6 @@ pub mod replay;
 pub mod rescue;
 pub mod room;
 pub mod route;
-mod spare;
 pub mod target;
 pub mod timing;
 pub mod trace;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -13,6 +14,7 @@ use tracing::debug;
 use super::traffic::Traffic;
 use crate::args::Limits;
 use crate::metrics::Metrics;
+use crate::pool::Switched;
 
 /// Bytes in flight each way.
 const BUFFER: usize = 16 * 1024;
@@ -34,10 +36,10 @@ impl Tunnels {
         Self { tasks: TaskTracker::new(), cut, idle, metrics: Arc::clone(metrics) }
     }
 
-    /// Joins the caller's connection and the pod's, as soon as both are handed over. Holds `guards` until the end.
+    /// Joins the caller's connection, as soon as it is handed over, and the pod's. Holds `guards` until the end.
     ///
     /// `requestSeconds` does not apply: the response has ended with its head.
-    pub fn join<G: Send + 'static>(&self, caller: OnUpgrade, pod: OnUpgrade, guards: G) {
+    pub fn join<G: Send + 'static>(&self, caller: OnUpgrade, pod: Switched, guards: G) {
         let (cut, idle, metrics) = (self.cut.clone(), self.idle, Arc::clone(&self.metrics));
         self.tasks.spawn(async move {
             let traffic = Traffic::new();
@@ -66,11 +68,13 @@ impl Tunnels {
 
 async fn copy(
     caller: OnUpgrade,
-    pod: OnUpgrade,
+    pod: Switched,
     traffic: &Traffic,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (caller, pod) = tokio::try_join!(caller, pod)?;
-    let (mut caller, mut pod) = (traffic.noted(TokioIo::new(caller)), traffic.noted(TokioIo::new(pod)));
+    let caller = TokioIo::new(caller.await?);
+    let Switched { stream, first } = pod;
+    let (mut caller, mut pod) = (traffic.noted(caller), traffic.noted(stream));
+    caller.write_all(&first).await?;
     tokio::io::copy_bidirectional_with_sizes(&mut caller, &mut pod, BUFFER, BUFFER).await?;
     Ok(())
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use http::Request;
+use http::request::Parts;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::census::Alive;
 use super::http1::HEAD;
-use super::{Connection, Connector, Exchange, Refused, SendError};
+use super::{Broken, Connection, Connector, Exchange, PodBody, Refused, SendError};
 use crate::net::TcpStream;
 use crate::path::body::RequestBody;
 
@@ -75,7 +76,7 @@ impl Connections {
     pub(super) async fn send(
         &self,
         connector: &Connector,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Exchange, SendError> {
         let mut found_closed = 0;
         loop {
@@ -84,12 +85,12 @@ impl Connections {
             let opened = opening.await.map_err(Refused::Shared);
             let mut sender = match opened.and_then(|sender| connector.check().map(|()| sender)) {
                 Ok(sender) => sender,
-                Err(cause) => return Err(SendError::Unsent { request: Box::new(request), cause }),
+                Err(cause) => return Err(SendError::Unsent { request, cause }),
             };
-            let head = request_head(&request);
+            let head = head(&request);
             let body = request.body_mut().share();
-            let mut error = match sender.try_send_request(request).await {
-                Ok(response) => return Ok(Exchange { response, lease: None }),
+            let mut error = match sender.try_send_request(*request).await {
+                Ok(response) => return Ok(response.map(PodBody::Http2)),
                 Err(error) => error,
             };
             let back = error.take_message();
@@ -98,17 +99,20 @@ impl Connections {
                 let spare = is_unread(&error).then(|| body.map_or(Some(RequestBody::empty()), |body| body.take_back()));
                 return Err(match spare.flatten() {
                     Some(body) => {
-                        let request = Box::new(head.map(|()| body));
+                        let request = Box::new(Request::from_parts(head, body));
                         SendError::Unsent { request, cause: Refused::TurnedAway(error) }
                     }
-                    None => SendError::Broken { on: if is_reset(&error) { Connection::New } else { on }, error },
+                    None => {
+                        let on = if is_reset(&error) { Connection::New } else { on };
+                        SendError::Broken { head: Box::new(head), error: Broken::Http2(error), on }
+                    }
                 });
             };
             found_closed += 1;
             if found_closed == FOUND_CLOSED {
                 return Err(SendError::Unsent { request: Box::new(back), cause: Refused::Protocol(error) });
             }
-            request = back;
+            request = Box::new(back);
         }
     }
 }
@@ -137,12 +141,12 @@ fn cause(error: &hyper::Error) -> Option<&h2::Error> {
     None
 }
 
-fn request_head(request: &Request<RequestBody>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
+fn head(request: &Request<RequestBody>) -> Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
     head
 }
 
@@ -151,7 +155,7 @@ async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Sender> {
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
-        .max_header_list_size(HEAD)
+        .max_header_list_size(HEAD as u32)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(stream))

@@ -2,24 +2,28 @@
 //! address: a closed pool opens no connection and sends no request, not even one that holds the pool already, so an IP that
 //! another pod gets never receives a request meant for this one.
 
+mod body;
 mod census;
 mod connect;
+mod error;
 mod http1;
 mod http2;
-mod idle;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crds::function::Protocol;
+use http::request::Parts;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use thiserror::Error;
 
+pub use body::PodBody;
 pub use census::Census;
 use connect::Connector;
 pub use connect::Refused;
-pub use idle::Lease;
+pub use error::{Broken, NOT_HTTP};
+pub use http1::Switched;
 
 use crate::path::body::RequestBody;
 use crate::pods::Target;
@@ -43,15 +47,20 @@ pub enum SendError {
     /// It may have been received.
     #[error("the exchange broke: {error}")]
     Broken {
+        /// The request's head, as it was.
+        head: Box<Parts>,
         /// How.
         #[source]
-        error: hyper::Error,
+        error: Broken,
         /// Whether there is reason to blame the pod.
         on: Connection,
     },
     /// It may have been received, and is not waited for any longer: see [`Pool::give_up`].
     #[error("the pod gives no answers")]
-    GivenUp,
+    GivenUp {
+        /// The request's head, as it was.
+        head: Box<Parts>,
+    },
 }
 
 /// The connection that broke.
@@ -65,14 +74,8 @@ pub enum Connection {
     Closed,
 }
 
-/// A response, with the connection it comes on.
-#[derive(Debug)]
-pub struct Exchange {
-    /// Head and body.
-    pub response: Response<Incoming>,
-    /// Gives an HTTP/1 connection back at the body's end.
-    pub lease: Option<Lease>,
-}
+/// A response on its connection.
+pub type Exchange = Response<PodBody>;
 
 /// The connections to one pod at one address.
 #[derive(Debug)]
@@ -109,16 +112,19 @@ impl Pool {
     /// # Errors
     /// [`SendError::Unsent`] with the request, the cause [`Refused::Closed`] if the pool is closed by now, or
     /// [`SendError::Broken`], or [`SendError::GivenUp`].
-    pub async fn send(&self, request: Request<RequestBody>, old: bool) -> Result<Exchange, SendError> {
+    pub async fn send(&self, request: Box<Request<RequestBody>>, old: bool) -> Result<Exchange, SendError> {
         // There are as many as workers, and one at least.
         let share = &self.shares[workers::index() % self.shares.len()];
         let sent = match self.target.protocol {
             Protocol::HTTP1 => http1::send(&share.http1, &self.connector, request, old).await,
-            Protocol::H2C => share.http2.send(&self.connector, request).await,
+            // On the heap, not in what every request takes.
+            Protocol::H2C => Box::pin(share.http2.send(&self.connector, request)).await,
         };
         sent.map_err(|lost| match (lost, self.connector.check()) {
             (SendError::Unsent { request, .. }, Err(cause)) => SendError::Unsent { request, cause },
-            (SendError::Broken { error, .. }, Err(_)) => SendError::Broken { error, on: Connection::Closed },
+            (SendError::Broken { head, error, .. }, Err(_)) => {
+                SendError::Broken { head, error, on: Connection::Closed }
+            }
             (lost, _) => lost,
         })
     }

@@ -5,14 +5,17 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use crds::function::Protocol;
 use futures::FutureExt as _;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::{Connection, Exchange, Pool, Refused, SendError};
 use crate::path::body::RequestBody;
@@ -25,11 +28,11 @@ fn pool(protocol: Protocol, address: SocketAddr) -> Arc<Pool> {
     Arc::new(Pool::new(Target { address, protocol }))
 }
 
-fn request(protocol: Protocol, method: &Method) -> Request<RequestBody> {
+fn request(protocol: Protocol, method: &Method) -> Box<Request<RequestBody>> {
     let uri = if protocol == Protocol::H2C { "http://hello.shop/path" } else { "/path" };
     let request = Request::builder().method(method).uri(uri).header("x-mine", "1");
     let request = if protocol == Protocol::H2C { request } else { request.header("host", "hello.shop") };
-    request.body(RequestBody::empty()).unwrap()
+    Box::new(request.body(RequestBody::empty()).unwrap())
 }
 
 /// Polls once; it has more to do.
@@ -39,7 +42,7 @@ fn begin<F: Future>(sending: Pin<&mut F>) {
 
 /// The request as it was, not sent as the pool was closed.
 fn assert_closed(sent: Result<Exchange, SendError>, method: &Method) {
-    match sent.map(|exchange| exchange.response.status()) {
+    match sent.map(|response| response.status()) {
         Err(SendError::Unsent { request, cause: Refused::Closed }) => {
             assert_eq!((request.method(), request.uri().path()), (method, "/path"));
             assert_eq!(request.headers()["x-mine"], "1");
@@ -130,10 +133,7 @@ async fn a_closed_pool_does_not_use_the_connections_it_has() {
         let pod = TestPod::on("pod", listener().await, name);
         let pool = pool(protocol, pod.address);
         let exchange = pool.send(request(protocol, &Method::GET), true).await.unwrap();
-        exchange.response.into_body().collect().await.unwrap();
-        if let Some(lease) = exchange.lease {
-            lease.finish();
-        }
+        exchange.into_body().collect().await.unwrap();
         pool.close();
         assert_closed(pool.send(request(protocol, &Method::GET), true).await, &Method::GET);
         assert_eq!(pod.seen(), ["GET /path"]);
@@ -141,23 +141,30 @@ async fn a_closed_pool_does_not_use_the_connections_it_has() {
 }
 
 #[tokio::test]
-async fn a_lease_is_not_taken_back_by_a_closed_pool() {
+async fn a_connection_does_not_come_back_to_a_closed_pool() {
     let listener = listener().await;
     let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
     let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
-    let (mut stream, exchange) = tokio::join!(answer_one(&listener), sending);
-    let Exchange { response, lease } = exchange.unwrap();
-    response.into_body().collect().await.unwrap();
+    let (mut stream, exchange) = tokio::join!(begin_to_answer(&listener), sending);
+    let body = exchange.unwrap().into_body();
     pool.close();
-    lease.unwrap().finish();
+    stream.write_all(b"k").await.unwrap();
+    body.collect().await.unwrap();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "it is closed");
 }
 
-/// Accepts a connection and answers the first request on it.
-async fn answer_one(listener: &TcpListener) -> TcpStream {
+/// Accepts a connection and answers the first request on it, but for the last byte.
+async fn begin_to_answer(listener: &TcpListener) -> TcpStream {
     let (mut stream, _) = listener.accept().await.unwrap();
     head(&mut stream).await;
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no").await.unwrap();
+    stream
+}
+
+/// The same with it.
+async fn answer_one(listener: &TcpListener) -> TcpStream {
+    let mut stream = begin_to_answer(listener).await;
+    stream.write_all(b"k").await.unwrap();
     stream
 }
 
@@ -169,9 +176,7 @@ async fn broken_http1(old: bool) -> Result<Exchange, SendError> {
     if old {
         let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
         let (stream, exchange) = tokio::join!(answer_one(&listener), sending);
-        let Exchange { response, lease } = exchange.unwrap();
-        response.into_body().collect().await.unwrap();
-        lease.unwrap().finish();
+        exchange.unwrap().into_body().collect().await.unwrap();
         before = Some(stream);
     }
     let sending = pool.send(request(Protocol::HTTP1, &Method::GET), true);
@@ -245,4 +250,40 @@ async fn an_http2_connection_is_opened_to_the_end_whoever_leaves_meanwhile() {
     // The caller's preface comes without anybody who asks for it.
     let opened = tokio::time::timeout(std::time::Duration::from_secs(5), h2::server::handshake(stream)).await;
     assert!(opened.unwrap().is_ok());
+}
+
+/// A pod that accepts a connection every other millisecond and has room for few that wait, asked by very many at once: each
+/// is answered, though it takes longer than a pod that is gone is waited for.
+#[tokio::test]
+async fn a_pod_that_accepts_slowly_is_not_overrun() {
+    const REQUESTS: u32 = 1200;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 7, 1], 0))).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let pool = pool(Protocol::HTTP1, listener.local_addr().unwrap());
+    let accepting = async {
+        let mut served = JoinSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            served.spawn(async move {
+                let mut read = [0; 1024];
+                while stream.read(&mut read).await.is_ok_and(|read| read > 0) {
+                    // Not the whole of it.
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n").await;
+                }
+            });
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let mut requests = JoinSet::new();
+    for _ in 0..REQUESTS {
+        let pool = Arc::clone(&pool);
+        // Each needs a connection of its own: none is given back.
+        requests.spawn(async move { pool.send(request(Protocol::HTTP1, &Method::POST), false).await.is_ok() });
+    }
+    let ended = tokio::select! {
+        ended = requests.join_all() => ended,
+        () = accepting => unreachable!(),
+    };
+    assert_eq!(ended.iter().filter(|ok| !**ok).count(), 0);
 }

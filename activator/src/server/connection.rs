@@ -52,8 +52,9 @@ const BROKEN_STREAMS: usize = 128;
 const PREFACE_LOOK: Duration = Duration::from_millis(5);
 /// How long a caller has to close an HTTP/2 connection that it does not use, after it was asked to.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// How long an HTTP/1 connection is kept from the end of the process' being wanted on, if nothing comes on it. A request may be
-/// under way, which would be lost with the connection; HTTP/2 has GOAWAY for that.
+/// How long an HTTP/1 connection is kept from the end of the process' being wanted on, and from the end of an answer that did
+/// not say that it is the last, if nothing comes on it. A request may be under way, which would be lost with the connection;
+/// HTTP/2 has GOAWAY for that.
 const LAST_CALL: Duration = Duration::from_secs(5);
 /// How an HTTP/2 connection begins (RFC 9113, section 3.4). No method of HTTP/1 does.
 const PREFACE: &[u8; 3] = b"PRI";
@@ -146,7 +147,7 @@ pub(super) async fn serve<P>(
             Ok::<_, Infallible>(answer)
         }
     });
-    let serving = async {
+    let serving = pin!(async {
         if is_http2 {
             // On the heap: connections of HTTP/1 are many, and this one's state is several times the size of theirs.
             let streams = Streams::new();
@@ -168,8 +169,7 @@ pub(super) async fn serve<P>(
                 }
             }
         } else {
-            let connection = http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades();
-            let mut connection = pin!(connection);
+            let mut connection = pin!(http1(&limits).serve_connection(TokioIo::new(io), service).with_upgrades());
             match Quiet::new(stop.cancelled()).until(connection.as_mut()).await {
                 Some(ended) => ended,
                 None => {
@@ -177,7 +177,7 @@ pub(super) async fn serve<P>(
                     ending.store(true, Ordering::Relaxed);
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = sleep(LAST_CALL) => {
+                        () = deadline::unused(LAST_CALL) => {
                             connection.as_mut().graceful_shutdown();
                             connection.await
                         }
@@ -185,12 +185,13 @@ pub(super) async fn serve<P>(
                 }
             }
         }
-    };
+    });
     let late = || Late {
         stalled: peer.stalled().map(|since| since + limits.header_timeout),
         half: peer.head_begun().map(|since| since + limits.head_timeout),
         unused: (!is_http2).then_some(limits.header_timeout),
     };
+    // By reference, here and elsewhere: what an async function is given is kept twice, as given and as pinned.
     match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::upload::Upload;
 
@@ -111,6 +111,25 @@ impl Drop for Deadline {
 pub(super) fn asked() {
     // Where none is served, nobody keeps its time.
     let _ = CURRENT.try_with(|exchange| lock(exchange).phase = Phase::Asked);
+}
+
+/// Waits until the connection that the present task serves has had no exchange for `most`, counted from now on.
+pub(super) async fn unused(most: Duration) {
+    let Ok(exchange) = CURRENT.try_with(Arc::clone) else { return sleep(most).await };
+    let began = Instant::now();
+    let mut until = began + most;
+    loop {
+        sleep_until(until).await;
+        let (now, phase) = (Instant::now(), lock(&exchange).phase);
+        let last = match phase {
+            Phase::Between(since) => since.max(began),
+            Phase::Asked | Phase::Answered => now,
+        };
+        until = last + most;
+        if until <= now {
+            return;
+        }
+    }
 }
 
 /// Does `work`, but not beyond `at`; `None` then. The exchange's timer serves for it: most work is done long before.
@@ -214,6 +233,37 @@ mod tests {
         };
         assert_eq!(watched(serving, Late::default).await, None);
         assert_eq!((began.elapsed(), Arc::strong_count(&held)), (SECOND, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_unused_from_the_end_of_its_last_exchange_on() {
+        let ended_after = async |exchanges: &[(u32, u32)]| {
+            let began = Instant::now();
+            let serving = async {
+                let use_it = async {
+                    for (from, to) in exchanges {
+                        sleep_until(began + *from * SECOND).await;
+                        asked();
+                        let _deadline = Deadline::set(began + 100 * SECOND);
+                        sleep_until(began + *to * SECOND).await;
+                    }
+                    pending::<()>().await;
+                };
+                // As from a stop after two seconds.
+                let stop = async {
+                    sleep(2 * SECOND).await;
+                    unused(5 * SECOND).await;
+                };
+                tokio::select! { () = use_it => {}, () = stop => {} }
+            };
+            watched(serving, Late::default).await.unwrap();
+            began.elapsed().as_secs()
+        };
+        assert_eq!(ended_after(&[]).await, 7);
+        assert_eq!(ended_after(&[(0, 1)]).await, 7);
+        assert_eq!(ended_after(&[(0, 3)]).await, 8);
+        assert_eq!(ended_after(&[(0, 30)]).await, 35);
+        assert_eq!(ended_after(&[(3, 4), (6, 8)]).await, 13);
     }
 
     #[tokio::test(start_paused = true)]

@@ -160,18 +160,23 @@ impl Peer {
         }
         let listen = async {
             let mut thrown = 0;
-            let mut waste = [0; 4096];
             while thrown < FAREWELL_BYTES {
-                let mut waste = ReadBuf::new(&mut waste);
-                let came = poll_fn(|cx| Pin::new(&mut lock(&self.socket).stream).poll_read(cx, &mut waste)).await;
-                if came.is_err() || waste.filled().is_empty() {
-                    return;
+                match poll_fn(|cx| self.throw_away(cx)).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(more) => thrown += more,
                 }
-                thrown += waste.filled().len();
             }
         };
         // Heard out or not, the connection is closed now.
         let _ = tokio::time::timeout(FAREWELL, listen).await;
+    }
+
+    /// How many bytes it was. They are read into the stack: in the future they would take room in that of every connection.
+    fn throw_away(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut waste = [0; 4096];
+        let mut waste = ReadBuf::new(&mut waste);
+        ready!(Pin::new(&mut lock(&self.socket).stream).poll_read(cx, &mut waste))?;
+        Poll::Ready(Ok(waste.filled().len()))
     }
 
     /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest

@@ -98,7 +98,9 @@ where
                 let _ = stream.set_zero_linger();
                 continue;
             };
-            let serving = connection::serve(stream, address, path.clone(), room.clone(), admitted, stop.clone());
+            // Where it stays: moved into the task and pinned there, it would be kept three times.
+            let serving =
+                Box::pin(connection::serve(stream, address, path.clone(), room.clone(), admitted, stop.clone()));
             let (cut, caller) = (cut.clone(), room.callers.enter());
             tasks.spawn(async move {
                 Quiet::new(cut.cancelled()).until(serving).await;

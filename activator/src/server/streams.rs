@@ -62,6 +62,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         self.lock().streams += 1;
         let counted = Counted(self.clone());
+        // Where it stays: moved into the task and pinned there, it would be kept twice.
+        let stream = Box::pin(stream);
         tokio::spawn(async move {
             // What a caller does not take of one stream is the connection's affair.
             if watched(stream, Late::default).await.is_none() {

@@ -110,10 +110,9 @@ impl Waker {
             let now = Instant::now();
             if let Some(failure) = self.verdict(function, &episode, now) {
                 info!(function = %function.key, reason = %failure.reason, message = failure.message, "A start failed.");
-                function.gate.fail(&Fault::StartFailed {
-                    reason: failure.reason.as_str().into(),
-                    message: failure.message.into(),
-                });
+                let message = if function.spec.load().debug { failure.whole() } else { failure.message };
+                let reason = failure.reason.as_str().into();
+                function.gate.fail(&Fault::StartFailed { reason, message: message.into() });
                 continue;
             }
             if let Some(fault) = function.refusal() {

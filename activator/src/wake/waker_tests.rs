@@ -30,7 +30,9 @@ fn waking() -> (Arc<Function>, Ticket, Api) {
     let (waker, api) = Waker::test(&Metrics::new(&mut Registry::default()));
     let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
     function.workload.store(Some(Arc::new(Workload { name: "r1".into(), replicas: 0, version: Some(1) })));
-    let Entry::Wait { ticket, wake: Some(watch) } = function.enter(None) else { panic!("it did not wait") };
+    let Entry::Wait { ticket, wake: Some(watch) } = function.enter(tokio::time::Instant::now(), false) else {
+        panic!("it did not wait")
+    };
     waker.start(watch);
     (function, ticket, api)
 }

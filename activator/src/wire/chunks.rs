@@ -1,10 +1,12 @@
-//! A body in chunks (RFC 9112, section 7.1), gone through without a copy to find where it ends. Pure.
+//! A body in chunks (RFC 9112, section 7.1), gone through without a copy to find what is in it and where it ends. Pure.
 //!
-//! hyper reads it again to take it apart. The two must agree on the end, so what is allowed here is less than what hyper
-//! allows: no whitespace about a size, no bare LF, nothing in an extension that could be taken for an end of line.
+//! Of a request, hyper reads it again to take it apart. The two must agree on the end, so what is allowed here is less than
+//! what hyper allows: no whitespace about a size, no bare LF, nothing in an extension that could be taken for an end of line.
 
-/// Bytes of one chunk's extensions, and of all trailer fields together. Neither is passed on.
+/// Bytes of one chunk's extensions, and of all trailer fields together, in a request.
 const EXTRA: usize = 4096;
+/// The same in a response.
+const EXTRA_PADDED: usize = 16 * 1024;
 /// Hexadecimal digits of a size.
 const DIGITS: u8 = 15;
 
@@ -17,6 +19,8 @@ enum At {
     Size {
         digits: u8,
     },
+    /// Behind a size that is padded to a fixed width.
+    Padding,
     Extension,
     SizeLf,
     Data,
@@ -31,9 +35,11 @@ enum At {
 }
 
 /// The way through one body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunks {
     at: At,
+    /// Whitespace may be behind a size.
+    padded: bool,
     /// Of the present chunk; while its size is read, what of that has been read.
     left: u64,
     extra: usize,
@@ -41,30 +47,64 @@ pub(super) struct Chunks {
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { at: At::Size { digits: 0 }, left: 0, extra: 0 }
+        Self { at: At::Size { digits: 0 }, padded: false, left: 0, extra: 0 }
     }
 }
 
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Content: so many bytes behind so many others.
+    Content { skip: usize, length: usize },
+    /// The last chunk ends behind so many bytes; trailers may follow.
+    Last(usize),
+    /// The body ends behind so many bytes.
+    End(usize),
+    /// None of it.
+    More,
+}
+
 impl Chunks {
+    /// Of a response, which goes no further in chunks of this make: some servers pad their sizes.
+    pub(super) fn padded() -> Self {
+        Self { padded: true, ..Self::default() }
+    }
+
     /// Goes on through `bytes`. `Some(n)`: the body ends after the first `n` of them.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
-        let mut next = 0;
-        while let Some(&byte) = bytes.get(next) {
+        let mut seen = 0;
+        loop {
+            seen += match self.next(&bytes[seen..])? {
+                Next::Content { skip, length } => skip + length,
+                Next::Last(end) => end,
+                Next::End(end) => return Ok(Some(seen + end)),
+                Next::More => return Ok(None),
+            };
+        }
+    }
+
+    /// Goes on through `bytes` up to the next thing in them. What is behind that is to be given again.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> Result<Next, Broken> {
+        let mut seen = 0;
+        while let Some(&byte) = bytes.get(seen) {
             if self.at == At::Data {
-                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - next);
-                self.left -= here as u64;
-                next += here;
+                let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - seen);
+                self.left -= length as u64;
                 if self.left == 0 {
                     self.at = At::DataCr;
                 }
-                continue;
+                return Ok(Next::Content { skip: seen, length });
             }
-            next += 1;
+            seen += 1;
+            let size = self.at == At::SizeLf;
             if self.step(byte)? {
-                return Ok(Some(next));
+                return Ok(Next::End(seen));
+            }
+            if size && self.at == At::Line {
+                return Ok(Next::Last(seen));
             }
         }
-        Ok(None)
+        Ok(Next::More)
     }
 
     /// Whether that was the last byte.
@@ -76,7 +116,10 @@ impl Chunks {
             }
             (At::Size { digits: 1.. }, b'\r') => At::SizeLf,
             (At::Size { digits: 1.. }, b';') => At::Extension,
-            (At::Size { .. }, _) => return Err(Broken("a chunk's size is not valid")),
+            (At::Size { digits: 1.. } | At::Padding, b' ' | b'\t') if self.padded => At::Padding,
+            (At::Padding, b'\r') => At::SizeLf,
+            (At::Padding, b';') => At::Extension,
+            (At::Size { .. } | At::Padding, _) => return Err(Broken("a chunk's size is not valid")),
             (At::Extension, b'\r') => At::SizeLf,
             (At::Extension, byte) if is_text(byte) => self.more(At::Extension)?,
             (At::Extension, _) => return Err(Broken("a chunk's extension is not valid")),
@@ -108,7 +151,11 @@ impl Chunks {
 
     fn more(&mut self, at: At) -> Result<At, Broken> {
         self.extra += 1;
-        if self.extra > EXTRA { Err(Broken("a chunk's extensions or the trailer fields are too long")) } else { Ok(at) }
+        if self.extra > if self.padded { EXTRA_PADDED } else { EXTRA } {
+            Err(Broken("a chunk's extensions or the trailer fields are too long"))
+        } else {
+            Ok(at)
+        }
     }
 }
 

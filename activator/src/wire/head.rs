@@ -5,6 +5,8 @@
 
 use std::mem::MaybeUninit;
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use httparse::{Header, Status};
 
 use crate::path::target;
@@ -41,9 +43,14 @@ pub(super) struct Request {
 }
 
 /// A response's head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Response {
-    pub(super) status: u16,
+    /// Status and fields.
+    pub(super) head: http::Response<()>,
+    pub(super) length: Option<u64>,
+    pub(super) chunked: bool,
+    /// Its sender does not close the connection behind it.
+    pub(super) stays_open: bool,
 }
 
 /// Reads a request's head, which is complete and whose lines end with CRLF.
@@ -69,17 +76,31 @@ pub(super) fn request(head: &[u8]) -> Result<Request, Refused> {
     Ok(Request { framing, upgrade: seen.upgrade && seen.connection_upgrade && !old })
 }
 
-/// Reads a response's head, which is complete and whose lines end with CRLF.
-pub(super) fn response(head: &[u8]) -> Result<Response, Refused> {
+/// Reads a response's head, which is complete and whose lines end with CRLF. The values share its memory.
+pub(super) fn response(head: &Bytes) -> Result<Response, Refused> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut fields);
+    let mut read = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, head, &mut fields);
     complete(parsed)?;
-    let seen = Fields::read(response.headers)?;
-    if seen.chunked && response.version == Some(0) {
+    let seen = Fields::read(read.headers)?;
+    let old = read.version == Some(0);
+    if seen.chunked && old {
         return Err(Malformed("Transfer-Encoding in HTTP/1.0"));
     }
-    Ok(Response { status: response.code.unwrap_or_default() })
+    let mut response = http::Response::new(());
+    *response.status_mut() =
+        StatusCode::from_u16(read.code.unwrap_or_default()).map_err(|_| Malformed("the first line is not valid"))?;
+    // A few are put in on the way.
+    let mut headers = HeaderMap::with_capacity(read.headers.len() + 4);
+    for field in read.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Malformed("the name of a header field is not valid"))?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+            .map_err(|_| Malformed("the value of a header field is not valid"))?;
+        headers.append(name, value);
+    }
+    *response.headers_mut() = headers;
+    Ok(Response { head: response, length: seen.length, chunked: seen.chunked, stays_open: !old && !seen.close })
 }
 
 fn complete(parsed: httparse::Result<usize>) -> Result<(), Refused> {
@@ -121,6 +142,7 @@ struct Fields {
     chunked: bool,
     upgrade: bool,
     connection_upgrade: bool,
+    close: bool,
 }
 
 impl Fields {
@@ -131,7 +153,10 @@ impl Fields {
             match field.name.len() {
                 4 if is(field, "host") => seen.host(field)?,
                 7 if is(field, "upgrade") => seen.upgrade = true,
-                10 if is(field, "connection") => seen.connection_upgrade |= lists_upgrade(field.value),
+                10 if is(field, "connection") => {
+                    seen.connection_upgrade |= lists(field.value, b"upgrade");
+                    seen.close |= lists(field.value, b"close");
+                }
                 14 if is(field, "content-length") => seen.length(field)?,
                 17 if is(field, "transfer-encoding") => seen.encoding(field)?,
                 // To an application that gets its fields as variables they are the same (RFC 3875, section 4.1.18).
@@ -183,8 +208,8 @@ fn is(field: &Header<'_>, name: &str) -> bool {
     field.name.eq_ignore_ascii_case(name)
 }
 
-fn lists_upgrade(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+fn lists(value: &[u8], option: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(option))
 }
 
 #[cfg(test)]
@@ -221,7 +246,9 @@ mod tests {
 
     #[test]
     fn responses() {
-        let read = |head: &str| response(head.as_bytes()).map(|response| response.status);
+        let read = |head: &str| {
+            response(&Bytes::copy_from_slice(head.as_bytes())).map(|response| response.head.status().as_u16())
+        };
         assert_eq!(read("HTTP/1.1 200 OK\r\n\r\n"), Ok(200));
         assert_eq!(read("HTTP/1.1 204\r\n\r\n"), Ok(204));
         for head in [

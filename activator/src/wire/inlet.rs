@@ -187,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_http_is_not_answered_in_it() {
+        for foreign in ["INVALID CONNECTION PREFACE\r\n\r\n", "\r\nA B C\r\nD: e\r\n\r\n"] {
+            let mut inlet = Inlet::new(1000, 1000);
+            assert_eq!(seen(&mut inlet, &[foreign.as_bytes()]), b"");
+            assert!(inlet.is_broken());
+        }
+        for answered in ["GET /\r\n\r\n", "GET / RTSP/1.0\r\n\r\n", "A B C D\r\n\r\n"] {
+            let mut inlet = Inlet::new(1000, 1000);
+            assert_eq!(seen(&mut inlet, &[answered.as_bytes()]), IN_PLACE, "{answered:?}");
+        }
+        // Behind a request it is a request that went wrong.
+        let mut inlet = Inlet::new(1000, 1000);
+        assert_eq!(seen(&mut inlet, &[GET, b"A B C\r\n\r\n"]), [GET, IN_PLACE].concat());
+    }
+
+    #[test]
     fn nothing_goes_on_before_a_change_of_protocol_is_decided() {
         let ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         for (switched, behind, then) in [

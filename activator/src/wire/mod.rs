@@ -1,4 +1,4 @@
-//! What HTTP/1 looks like before hyper reads it.
+//! What HTTP/1 looks like: a caller's before hyper reads it, and a pod's, which nobody else reads.
 //!
 //! hyper reads leniently and hides what it read over: of `Content-Length` beside `Transfer-Encoding` it keeps one, of two
 //! equal lengths one, and a bare LF ends a line for it. Whatever else reads the same bytes, before us or behind us, may see
@@ -10,6 +10,7 @@
 mod backlog;
 mod budget;
 mod chunks;
+mod content;
 mod frames;
 #[cfg(test)]
 mod fuzz;
@@ -17,11 +18,11 @@ pub mod gather;
 mod head;
 mod inlet;
 mod lines;
-mod outlet;
 mod requests;
 mod responses;
 
+pub use content::Content;
 pub use frames::{Flood, Frames};
 pub use head::MAX_FIELDS;
 pub use inlet::Inlet;
-pub use outlet::{Expects, Outlet};
+pub use responses::{Came, Head, Responses};

@@ -20,7 +20,7 @@ enum State {
     Tunnel,
     /// Behind a head that goes no further.
     Refused,
-    /// Within a body that does not go on as it should.
+    /// Within a body that does not go on as it should, or at the beginning of what is no HTTP.
     Broken,
 }
 
@@ -77,7 +77,7 @@ impl Requests {
         matches!(self.state, State::Head(_))
     }
 
-    /// Whether a body has broken off: nothing comes behind what was passed of it.
+    /// Whether a body has broken off, or there was never any HTTP: nothing comes behind what was passed.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self.state, State::Broken)
     }
@@ -98,7 +98,9 @@ impl Requests {
             match self.step(&bytes[pass..]) {
                 Ok(0) => break,
                 Ok(more) => pass += more,
-                Err(_) if matches!(self.state, State::Chunked(_)) => {
+                Err(_)
+                    if matches!(self.state, State::Chunked(_)) || (self.passed == 0 && is_foreign(&bytes[pass..])) =>
+                {
                     self.state = State::Broken;
                     return Inspected { pass, refused: None };
                 }
@@ -165,6 +167,15 @@ impl Requests {
             Fault::HeadTooLong(u32::try_from(self.max_fields).unwrap_or(u32::MAX))
         }
     }
+}
+
+/// Whether these first bytes of a connection are no HTTP of any version: a line of three words, none of which can be a target or
+/// a version. Whoever says that would not understand an answer (RFC 9113, section 3.4, has the connection closed).
+fn is_foreign(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+    let Some(end) = memchr::memchr(b'\n', bytes) else { return false };
+    let line = bytes[..end].trim_ascii_end();
+    !line.contains(&b'/') && line.split(|byte| *byte == b' ').count() == 3
 }
 
 fn fault(refused: head::Refused) -> Fault {

@@ -5,10 +5,7 @@ use tokio::process::Command;
 use super::{TestPod, eventually, world};
 
 /// Of every test that it has, the strict ones included.
-const RESULT: &str = "146 tests, 145 passed, 0 skipped, 1 failed";
-/// Section 3.5: on a port that takes both, what is no preface is a request of HTTP/1, and is answered 400 before the
-/// connection is closed (see the table of requests there). h2spec wants it closed without a word.
-const FAILURES: [&str; 1] = ["2: Sends invalid connection preface"];
+const RESULT: &str = "146 tests, 146 passed, 0 skipped, 0 failed";
 
 #[tokio::test]
 #[ignore = "needs the program whose path is in ROUSE_H2SPEC: `cargo e2e test` builds it"]
@@ -27,6 +24,6 @@ async fn http2_is_spoken_as_h2spec_wants_it() {
     // What failed is told once more behind this word.
     let failures = said.split_once("Failures:").map_or("", |(_, failures)| failures);
     let failed: Vec<&str> = failures.lines().filter_map(|line| line.trim().strip_prefix("× ")).collect();
-    assert_eq!(failed, FAILURES, "{failures}");
+    assert_eq!(failed, Vec::<&str>::new(), "{failures}");
     assert_eq!(said.lines().last(), Some(RESULT));
 }

@@ -4,7 +4,8 @@ use link::v1::{Drain, Orders, StartFailure};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{TestPod, World, eventually, world};
+use super::{TestPod, World, eventually, world, world_with};
+use crate::args::Limits;
 
 fn order(epoch: u64, order: u64, pods: &[&str], valid_ms: u32) -> Orders {
     let pod_uids = pods.iter().map(|uid| (*uid).to_owned()).collect();
@@ -103,4 +104,38 @@ async fn what_only_the_leader_sees_is_told_to_callers() {
     };
     world.index.obey(&Orders { epoch: 1, failures: vec![failure], ..Orders::default() }, Instant::now());
     assert_eq!(reply.await.unwrap().problem()["reason"], "VolumeMountError");
+}
+
+/// The pod's own words have the trace; the leader's have not.
+#[tokio::test]
+async fn a_trace_is_for_callers_of_a_function_that_says_so() {
+    for debug in [false, true] {
+        let mut world = world_with(json!({"debug": debug}), Limits::default()).await;
+        let reply = world.get("/");
+        world.expect_wake("r1", 1).await;
+        let sentence = "The source has a syntax error in line 3.";
+        let failure = StartFailure {
+            function_uid: "f-uid".into(),
+            pod_uid: "a".into(),
+            reason: "SourceError".into(),
+            message: sentence.into(),
+        };
+        world.index.obey(&Orders { epoch: 1, failures: vec![failure], ..Orders::default() }, Instant::now());
+        let ended = json!({"exitCode": 78, "message": format!("{sentence}\n  a line of the code\n")});
+        let mut labels = super::labels("r1");
+        labels["rouse.dev/runtime"] = json!("python");
+        world.see(json!({
+            "metadata": {"namespace": "shop", "name": "a", "uid": "a", "labels": labels},
+            "spec": {"containers": [{"name": "function"}]},
+            "status": {"phase": "Running", "containerStatuses": [{
+                "name": "function", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": ended},
+            }]},
+        }));
+        world.deployment("r1", 1);
+        let problem = reply.await.unwrap().problem();
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(problem["reason"] == "SourceError" && detail.contains(sentence), "{problem}");
+        assert_eq!(detail.contains("a line of the code"), debug, "{problem}");
+    }
 }

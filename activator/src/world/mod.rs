@@ -11,6 +11,7 @@ mod conformance;
 mod deadlines;
 mod departures;
 mod drains;
+mod exchanges;
 mod failing;
 mod floods;
 mod frames;

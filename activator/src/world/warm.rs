@@ -1,14 +1,16 @@
 //! Forwarding, and what becomes of connections that break.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{TestPod, World, eventually, get, post, world, world_with};
+use super::{TestPod, World, eventually, get, narrow_listener, post, world, world_with};
 use crate::args::Limits;
 
 /// A world with this pod ready.
@@ -49,6 +51,44 @@ async fn a_refused_connection_looks_again_and_wakes_again() {
     world.appear(&next, "r1");
     let reply = reply.await.unwrap();
     assert_eq!((reply.status, reply.body.as_str(), reply.cold()), (200, "b", "true"));
+}
+
+#[tokio::test]
+async fn a_pod_that_answers_is_not_doubted_for_a_connection_that_it_does_not_accept() {
+    let listener = narrow_listener();
+    let pod = TestPod::unserved("a", listener.local_addr().unwrap());
+    let (asked, mut has_asked) = tokio::sync::mpsc::channel(1);
+    let serving = async {
+        // The probe's, and one more.
+        listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while head(&mut stream).await {
+            let _ = asked.try_send(());
+            sleep(Duration::from_millis(1500)).await;
+            stream.write_all(OK).await.unwrap();
+        }
+    };
+    let asking = async {
+        let world = warm(&pod).await;
+        let first = world.get("/");
+        has_asked.recv().await.unwrap();
+        // No further one has room.
+        let _next = TcpStream::connect(pod.address).await.unwrap();
+        let second = world.get("/");
+        assert_eq!(first.await.unwrap().status, 200);
+        // It could not connect, and has the other one's connection.
+        assert_eq!(second.await.unwrap().status, 200);
+        assert!(
+            world.says("rouse_activator_retries_total{cause=\"unsent\",outcome=\"Sent\"} 1"),
+            "{}",
+            world.metrics()
+        );
+        assert!(world.says("rouse_activator_unreachable_pods_total 0"));
+    };
+    tokio::select! {
+        () = asking => {}
+        () = serving => unreachable!(),
+    }
 }
 
 #[tokio::test]
@@ -198,4 +238,41 @@ async fn a_request_that_crosses_a_stop_is_answered() {
     // Nobody waits for one that has nothing to say.
     let mut seen = Vec::new();
     idle.read_to_end(&mut seen).await.unwrap();
+}
+
+/// An answer that had begun before the stop could not say that it is the last.
+#[tokio::test]
+async fn a_request_that_crosses_the_end_of_an_answer_is_answered() {
+    let end = Arc::new(Notify::new());
+    let ends = Arc::clone(&end);
+    let pod = TestPod::raw("a", move |mut stream, _| {
+        let ends = Arc::clone(&ends);
+        async move {
+            let mut head = [0; 1024];
+            while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na").await.unwrap();
+                ends.notified().await;
+                stream.write_all(b"b").await.unwrap();
+            }
+        }
+    });
+    let pod = pod.await;
+    let world = warm(&pod).await;
+    let request = b"GET / HTTP/1.1\r\nhost: hello.shop\r\n\r\n";
+    let mut caller = world.caller(std::str::from_utf8(request).unwrap()).await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\na") {
+        seen.push(caller.read_u8().await.unwrap());
+    }
+    world.stop.cancel();
+    // Longer than a connection without an answer is kept.
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    end.notify_one();
+    assert_eq!(caller.read_u8().await.unwrap(), b'b');
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    end.notify_one();
+    caller.write_all(request).await.unwrap();
+    let mut seen = String::new();
+    caller.read_to_string(&mut seen).await.unwrap();
+    assert!(seen.contains("connection: close") && seen.ends_with("\r\n\r\nab"), "{seen}");
 }

@@ -38,6 +38,27 @@ app.kubernetes.io/component: {{ last . }}
 app.kubernetes.io/component: {{ last . }}
 {{- end }}
 
+{{/* What runs source, as the operator reads it. */}}
+{{- define "rouse.runtimes" -}}
+{{- $runtimes := dict }}
+{{- range $name, $runtime := .Values.runtimes }}
+{{- if not (kindIs "invalid" $runtime) }}
+{{- if not (or $runtime.image (has $name (list "python" "node"))) }}
+{{- fail (printf "runtimes.%s.image must be set: only the images of python and node come with Rouse" $name) }}
+{{- end }}
+{{- $own := include "rouse.image" (list $ (dict "repository" (printf "runtime-%s" $name))) }}
+{{- $resources := dict }}
+{{- range $what, $amount := $runtime.resources }}
+{{- /* A bare number is an amount, too. */}}
+{{- $_ := set $resources $what (toString $amount) }}
+{{- end }}
+{{- $_ := set $runtimes $name (dict "image" ($runtime.image | default $own) "resources" $resources "env" ($runtime.env | default dict)) }}
+{{- end }}
+{{- end }}
+{{- /* Kubernetes would look for variables in it: `$$(` is what it makes `$(` of. */}}
+{{- toJson $runtimes | replace "$(" "$$(" }}
+{{- end }}
+
 {{/* Reference of an image: (list $ .Values.operator.image). */}}
 {{- define "rouse.image" -}}
 {{- $values := (first .).Values }}

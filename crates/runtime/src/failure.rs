@@ -13,8 +13,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
+use crate::shorten;
+
 /// Longest message that is passed on, in characters: Kubernetes' own can run to kilobytes.
 pub const MAX_MESSAGE: usize = 512;
+/// Longest trace that is passed on, in bytes.
+pub const MAX_TRACE: usize = 2048;
 
 /// Why a start failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +27,26 @@ pub struct Failure {
     pub reason: Reason,
     /// For people: what is wrong, in Kubernetes' words where it has any. Names nothing outside the function.
     pub message: String,
+    /// For the function's own people: the last lines of a traceback, with lines of its source. Empty = none.
+    pub trace: String,
 }
 
 impl Failure {
     /// With the message cut to [`MAX_MESSAGE`].
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        let message: String = message.into();
-        let message = match message.char_indices().nth(MAX_MESSAGE) {
-            Some((end, _)) => format!("{}…", &message[..end]),
-            None => message,
-        };
-        Self { reason, message }
+        Self { reason, message: cut(message.into(), MAX_MESSAGE), trace: String::new() }
+    }
+
+    /// Message and trace.
+    pub fn whole(&self) -> String {
+        if self.trace.is_empty() { self.message.clone() } else { format!("{}\n{}", self.message, self.trace) }
+    }
+}
+
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -58,8 +71,13 @@ pub enum Start {
 /// a crash loop, long before the kubelet calls it one.
 pub fn of_pod(pod: &Pod, was_ready: bool) -> Start {
     let Some(status) = &pod.status else { return Start::Fine };
-    let containers = status.container_statuses.iter().flatten();
-    if let Some(failure) = containers.filter(|c| c.name == names::CONTAINER).find_map(|c| of_container(c, was_ready)) {
+    let runs_source = pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::RUNTIME));
+    let mut containers = status.container_statuses.iter().flatten().filter(|c| c.name == names::CONTAINER);
+    let failure = containers.find_map(|c| {
+        let unloaded = (runs_source && !was_ready).then(|| of_source(c)).flatten();
+        unloaded.or_else(|| of_container(c, was_ready))
+    });
+    if let Some(failure) = failure {
         return Start::Failed(failure);
     }
     let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled");
@@ -112,6 +130,21 @@ fn exits_early(container: &ContainerStatus, was_ready: bool) -> Option<Failure> 
     }
     let exits = container.restart_count + i32::from(terminated.is_some());
     (!was_ready && exits >= 2).then(|| crash(container))
+}
+
+/// The newest end of a container whose runtime could not load the source. The next try would end alike, so the first is
+/// enough.
+fn of_source(container: &ContainerStatus) -> Option<Failure> {
+    if container.state.as_ref().is_some_and(|state| state.running.is_some()) {
+        return None;
+    }
+    let end = last_end(container).filter(|end| end.exit_code == names::SOURCE_EXIT)?;
+    let said = end.message.as_deref().unwrap_or_default();
+    let (sentence, trace) = said.split_once('\n').unwrap_or((said, ""));
+    let sentence =
+        if sentence.is_empty() { "The source cannot be loaded, and its runtime does not say why." } else { sentence };
+    let trace = shorten::to_bytes(trace.trim_end(), MAX_TRACE);
+    Some(Failure { trace, ..Failure::new(Reason::SourceError, sentence) })
 }
 
 /// The newest end of a container, if its command could not be run at all. The kubelet calls that a crash loop, too, once it

@@ -19,15 +19,16 @@ pub(super) fn assert_documented(heading: &str, registry: &Registry) {
 
 fn documented(heading: &str, docs: &str) -> Table {
     let section = docs.split("\n## ").find(|section| section.lines().next() == Some(heading)).unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
-    rows.map(|row| {
+    let mut table = Table::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let labels = cells[2].split(',').map(|label| label.trim().trim_matches('`').to_owned());
         let labels = labels.filter(|label| !label.is_empty()).collect();
         assert!(!cells[3].is_empty(), "{row}");
-        (cells[0].trim_matches('`').to_owned(), (cells[1].to_owned(), labels))
-    })
-    .collect()
+        let before = table.insert(cells[0].trim_matches('`').to_owned(), (cells[1].to_owned(), labels));
+        assert!(before.is_none(), "this metric has two rows: {row}");
+    }
+    table
 }
 
 fn shown(registry: &Registry) -> Table {

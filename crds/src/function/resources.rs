@@ -3,19 +3,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, amount::NotAnAmount};
+use crate::Amount;
 
 /// MiB of memory that buy one core where no CPU is asked for: AWS Lambda's published coupling.
 const MIB_PER_CORE: i128 = 1769;
 
 /// Memory and CPU of one replica.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// Memory, as request and limit alike, as a quantity. Default 128Mi. At least 8Mi.
-    #[serde(default = "default_memory")]
-    pub memory: Amount,
-    /// CPU request, in cores, as a quantity such as 100m. Unset (the default) = memory / 1769Mi of a core. At least 1m.
+    /// Memory, as request and limit alike, as a quantity. Unset (the default) = what the installation gives the source's runtime,
+    /// and 128Mi for an image. At least 8Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Amount>,
+    /// CPU request, in cores, as a quantity such as 100m. Unset (the default) = that of the source's runtime, or else memory / 1769Mi
+    /// of a core. At least 1m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Amount>,
     /// CPU limit, in cores, as a quantity; must exceed the request. Unset (the default) = none. A small limit slows the start: pods
@@ -24,27 +26,14 @@ pub struct Resources {
     pub cpu_limit: Option<Amount>,
 }
 
-impl Default for Resources {
-    fn default() -> Self {
-        Self { memory: default_memory(), cpu: None, cpu_limit: None }
-    }
-}
-
-impl Resources {
-    /// The CPU request in thousandths of a core, at least 1.
-    ///
-    /// # Errors
-    /// [`NotAnAmount`] when a quantity is malformed.
-    pub fn cpu_request_milli(&self) -> Result<i128, NotAnAmount> {
-        match &self.cpu {
-            Some(cpu) => cpu.milli(),
-            None => Ok((self.memory.milli()? / (MIB_PER_CORE * 1_048_576)).max(1)),
-        }
-    }
-}
-
-fn default_memory() -> Amount {
+/// Memory of a function with an image that asks for none.
+pub fn default_memory() -> Amount {
     Amount("128Mi".to_owned())
+}
+
+/// The CPU request that comes with memory, given in thousandths of a byte: in thousandths of a core, at least 1.
+pub fn cpu_milli_of(memory_milli: i128) -> i128 {
+    (memory_milli / (MIB_PER_CORE * 1_048_576)).max(1)
 }
 
 #[cfg(test)]
@@ -52,15 +41,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_follows_memory_unless_it_is_asked_for() {
-        let of = |memory: &str, cpu: Option<&str>| Resources {
-            memory: Amount(memory.into()),
-            cpu: cpu.map(|c| Amount(c.into())),
-            cpu_limit: None,
-        };
-        assert_eq!(of("128Mi", None).cpu_request_milli(), Ok(72));
-        assert_eq!(of("1769Mi", None).cpu_request_milli(), Ok(1000));
-        assert_eq!(of("8Mi", None).cpu_request_milli(), Ok(4));
-        assert_eq!(of("8Mi", Some("250m")).cpu_request_milli(), Ok(250));
+    fn cpu_comes_with_memory() {
+        for (memory, milli) in [("128Mi", 72), ("1769Mi", 1000), ("8Mi", 4), ("1Ki", 1)] {
+            assert_eq!(Amount(memory.into()).milli().map(cpu_milli_of), Ok(milli), "{memory}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use crds::labels;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -158,12 +158,19 @@ impl Bench {
         let took = begin.elapsed();
         self.to_zero(BARE, &selector).await?;
         // The function's side must be as quiet as this one.
-        self.to_zero(revision, &format!("{}={FUNCTION}", labels::FUNCTION)).await?;
+        self.back_to_zero(FUNCTION, revision).await?;
         Ok(took)
     }
 
     /// One start from zero, and back to it.
     pub(super) async fn cold_start(&self, function: &str, revision: &str) -> Result<Sample> {
+        let sample = self.start(function).await?;
+        self.back_to_zero(function, revision).await?;
+        Ok(sample)
+    }
+
+    /// One start from zero.
+    pub(super) async fn start(&self, function: &str) -> Result<Sample> {
         let host = format!("{function}.{}", self.namespace);
         let begin = Instant::now();
         let Answer { status, headers, first_byte, .. } = http::get(self.entry, &host, "/", PATIENCE).await?;
@@ -172,8 +179,12 @@ impl Bench {
         let took = first_byte - begin;
         let timing = headers.get("server-timing").and_then(|v| v.to_str().ok()).context("no Server-Timing")?;
         let phases = http::server_timing(timing);
-        self.to_zero(revision, &format!("{}={function}", labels::FUNCTION)).await?;
         Ok(Sample { took, phases })
+    }
+
+    /// Takes a function to zero, and sees it get there.
+    pub(super) async fn back_to_zero(&self, function: &str, revision: &str) -> Result<()> {
+        self.to_zero(revision, &format!("{}={function}", labels::FUNCTION)).await
     }
 
     async fn scale(&self, deployment: &str, replicas: i32) -> Result<()> {
@@ -184,10 +195,11 @@ impl Bench {
     }
 
     async fn to_zero(&self, deployment: &str, selector: &str) -> Result<()> {
-        self.scale(deployment, 0).await?;
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let deadline = Instant::now() + PATIENCE;
         loop {
+            // Each time: the operator wakes it again if what it was told last is that a request is held.
+            self.scale(deployment, 0).await?;
             let left = pods.list(&ListParams::default().labels(selector)).await?.items;
             let Some(pod) = left.first() else { return Ok(()) };
             ensure!(Instant::now() < deadline, "the pod {} does not go", pod.name_any());
@@ -197,10 +209,16 @@ impl Bench {
 }
 
 fn report(bare: &[Duration], function: &[Sample]) -> Result<Report> {
-    let none = || anyhow!("no measurement");
-    let bare = Stats::of(bare).ok_or_else(none)?;
+    let bare = Stats::of(bare).context("no measurement")?;
+    let function = stats(function)?;
+    let ratio_p50 = (function.stats.p50_ms / bare.p50_ms * 1000.0).round() / 1000.0;
+    Ok(Report { ratio_p50, bare, function })
+}
+
+/// What cold starts of one function come to.
+pub(super) fn stats(function: &[Sample]) -> Result<FunctionStats> {
     let took: Vec<Duration> = function.iter().map(|s| s.took).collect();
-    let stats = Stats::of(&took).ok_or_else(none)?;
+    let stats = Stats::of(&took).context("no measurement")?;
     let mut series: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     let mut phases_gap: f64 = 0.0;
     for sample in function {
@@ -212,6 +230,5 @@ fn report(bare: &[Duration], function: &[Sample]) -> Result<Report> {
         }
     }
     let phases_ms = series.into_iter().filter_map(|(name, series)| Some((name, Stats::of(&series)?.p50_ms))).collect();
-    let ratio_p50 = (stats.p50_ms / bare.p50_ms * 1000.0).round() / 1000.0;
-    Ok(Report { ratio_p50, bare, function: FunctionStats { stats, phases_ms, phases_gap } })
+    Ok(FunctionStats { stats, phases_ms, phases_gap })
 }

@@ -9,10 +9,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{ready, soak::writable};
-use crate::bench::{cold_start, cpu_limit, idle, proxy, stats::millis};
+use crate::bench::{
+    cold_start, cpu_limit, frameworks, idle, proxy, runtimes,
+    stats::{Stats, millis},
+};
 use crate::cluster::Cluster;
 use crate::steps::{Steps, seconds};
-use crate::{images, kube, scene};
+use crate::{images, install, kube, scene};
 
 /// Measure Rouse against its floor, in one run on the node.
 #[derive(Debug, Args)]
@@ -31,6 +34,10 @@ enum What {
         /// Instead of the bare Deployment: a function with this CPU limit beside one without, such as 100m.
         #[arg(long, value_name = "CORES")]
         cpu_limit: Option<String>,
+        /// Instead of the bare Deployment: functions from source, and a text of 60 KiB on three ways into the pod, beside a static
+        /// binary.
+        #[arg(long, conflicts_with = "cpu_limit")]
+        runtimes: bool,
         /// Write the figures there, as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -60,6 +67,23 @@ enum What {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Functions from source, beside Google's Functions Framework for Python and for Node.
+    ///
+    /// The same handler in pods of one shape, one pod at a time. A turn of each is a start from zero, 1,000 requests to the pod and
+    /// 1,000 through the activator, 50 at once and each answer checked, and a load of h2load on the pod over 50 connections. The
+    /// frameworks come from PyPI and npm, in the versions of e2e/frameworks. Nothing else should run on the machine; on a noisy one
+    /// trust the CPU time alone.
+    Frameworks {
+        /// Turns of each.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
+        /// How long each load counts.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=600))]
+        seconds: u32,
+        /// Write the figures there, as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Memory of an idle installation: the resident sets of operator and activator.
     Idle {
         /// Write the figures there, as JSON.
@@ -72,13 +96,17 @@ impl Bench {
     pub(super) fn run(self) -> Result<()> {
         let rouse = || ready::with_rouse(&Steps::new(), &[]);
         match self.what {
-            What::ColdStart { trials, cpu_limit: None, json } => cold_starts(&rouse()?, trials as usize, json),
-            What::ColdStart { trials, cpu_limit: Some(limit), json } => {
+            What::ColdStart { trials, runtimes: true, json, .. } => runtimes(&rouse()?, trials as usize, json),
+            What::ColdStart { trials, cpu_limit: None, json, .. } => cold_starts(&rouse()?, trials as usize, json),
+            What::ColdStart { trials, cpu_limit: Some(limit), json, .. } => {
                 limited_starts(&rouse()?, trials as usize, &limit, json)
             }
             What::Proxy { quick: true, only, json, .. } => proxies(2, Duration::from_secs(1), only.as_deref(), json),
             What::Proxy { rounds, seconds, only, json, .. } => {
                 proxies(rounds as usize, Duration::from_secs(seconds.into()), only.as_deref(), json)
+            }
+            What::Frameworks { rounds, seconds, json } => {
+                frameworks(rounds as usize, Duration::from_secs(seconds.into()), json)
             }
             What::Idle { json } => idle(&rouse()?, json),
         }
@@ -141,6 +169,26 @@ fn limited_starts(cluster: &Cluster, trials: usize, limit: &str, json: Option<Pa
     write(json, &report)
 }
 
+fn runtimes(cluster: &Cluster, trials: usize, json: Option<PathBuf>) -> Result<()> {
+    let report = cluster.runtime()?.block_on(async {
+        let bench = cold_start_bench(cluster).await?;
+        let progress = |trial, name, took| println!("{trial:>4}  {name:<8} {:>8.1} ms", millis(took));
+        runtimes::run(&bench, trials, progress).await
+    })?;
+    println!("\n            n      p50      p95      max   ratio   start    probe   (ms)");
+    for one in &report.contestants {
+        let (s, phase) = (&one.starts.stats, |name: &str| one.starts.phases_ms.get(name).copied().unwrap_or_default());
+        let (start, probe) = (phase("start"), phase("probe"));
+        let Stats { n, p50_ms, p95_ms, max_ms } = s;
+        println!(
+            "{:<8} {n:>4} {p50_ms:>8.1} {p95_ms:>8.1} {max_ms:>8.1} {:>7.2} {start:>7.1} {probe:>8.1}",
+            one.name, one.ratio_p50
+        );
+    }
+    println!("start is the kubelet's work until the pod has an IP, probe the program's until it listens");
+    write(json, &report)
+}
+
 fn proxies(rounds: usize, measured: Duration, only: Option<&str>, json: Option<PathBuf>) -> Result<()> {
     let mut cells = proxy::Cell::all();
     cells.retain(|cell| only.is_none_or(|only| cell.to_string().contains(only)));
@@ -164,6 +212,26 @@ fn proxies(rounds: usize, measured: Duration, only: Option<&str>, json: Option<P
     );
     print!("{}", proxy::table(&rows));
     write(json, &rows)
+}
+
+fn frameworks(rounds: usize, measured: Duration, json: Option<PathBuf>) -> Result<()> {
+    if let Some(path) = &json {
+        writable(path)?;
+    }
+    let steps = Steps::new();
+    let h2load = frameworks::prepare(&steps)?;
+    let cluster = ready::with_rouse(&steps, &[])?;
+    install::loaded(&cluster, &frameworks::images(), &steps)?;
+    let rows = cluster.runtime()?.block_on(async {
+        let bench = frameworks::Bench { starts: cold_start_bench(&cluster).await?, h2load, rounds, measured };
+        bench.run(|line| println!("{line}")).await
+    })?;
+    println!(
+        "\nMedians of {rounds}. CPU µs: user and system time of the pod's processes for each request; to ours: within a round."
+    );
+    print!("{}", frameworks::table(&rows));
+    write(json, &rows)?;
+    frameworks::failures(&rows)
 }
 
 /// A name that nobody else has.

@@ -54,8 +54,8 @@ impl Demo {
         };
         let curl = if self.context.is_none() { "cargo e2e curl" } else { "curl" };
 
-        let manifest = repository().join("examples/hello.yaml");
-        say(&format!("{kubectl} apply -f examples/hello.yaml"));
+        let manifest = repository().join("examples/hello-image");
+        say(&format!("{kubectl} apply -f examples/hello-image/"));
         print!("{}", kube::succeed(kube::kubectl(&cluster, &["apply", "-f", &manifest.display().to_string()], "")?)?);
         let entry = Entry::open(&cluster)?;
         cluster.runtime()?.block_on(async {

@@ -17,7 +17,7 @@ use crate::steps::Steps;
 /// `minikube image load target/images/operator.tar`.
 #[derive(Debug, Args)]
 pub(super) struct Images {
-    /// Which images; all of them if none is named.
+    /// Which images; if none is named all of them, but for those of a bench: framework-python and framework-node.
     #[arg(value_name = "IMAGE")]
     names: Vec<String>,
     /// The folder for the archives.
@@ -28,8 +28,12 @@ pub(super) struct Images {
 impl Images {
     pub(super) fn run(self) -> Result<()> {
         let steps = Steps::new();
+        let chosen = self.chosen()?;
         preflight::images(&steps)?;
-        let archives = images::build(&self.chosen()?, &self.output, &steps)?;
+        if chosen.iter().any(|image| Image::frameworks().iter().any(|its| its.name == image.name)) {
+            preflight::frameworks(&steps)?;
+        }
+        let archives = images::build(&chosen, &self.output, &steps)?;
         let node = Node::find()?;
         for archive in &archives {
             let loaded = match &node {
@@ -43,14 +47,14 @@ impl Images {
     }
 
     fn chosen(&self) -> Result<Vec<Image>> {
-        let all = Image::all();
+        if self.names.is_empty() {
+            return Ok(Image::all());
+        }
+        let all = [Image::all(), Image::frameworks().to_vec()].concat();
         if let Some(unknown) = self.names.iter().find(|name| all.iter().all(|image| image.name != **name)) {
             let known: Vec<_> = all.iter().map(|image| image.name).collect();
             bail!("no image is named {unknown}; there are: {}", known.join(", "));
         }
-        Ok(all
-            .into_iter()
-            .filter(|image| self.names.is_empty() || self.names.iter().any(|n| n == image.name))
-            .collect())
+        Ok(all.into_iter().filter(|image| self.names.iter().any(|name| name == image.name)).collect())
     }
 }

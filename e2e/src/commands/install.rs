@@ -20,7 +20,7 @@ impl Install {
     pub(super) fn run(self) -> Result<()> {
         let settings: Vec<String> = self.set.iter().flat_map(|s| ["--set".to_owned(), s.clone()]).collect();
         ready::with_rouse(&Steps::new(), &settings)?;
-        eprintln!("Rouse is installed. Try: cargo e2e kubectl apply -f examples/hello.yaml");
+        eprintln!("Rouse is installed. Try: cargo e2e kubectl apply -f examples/hello-image/");
         eprintln!("                         cargo e2e curl http://hello.default/");
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::node::Node;
 /// Run kubectl against the node, as its administrator.
 ///
 /// Everything after `kubectl` is kubectl's, files and standard input included:
-/// `cargo e2e kubectl apply -f examples/hello.yaml`. A port that `port-forward` opens is inside the
+/// `cargo e2e kubectl apply -f examples/hello-image/`. A port that `port-forward` opens is inside the
 /// node's network, like everything else there.
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]

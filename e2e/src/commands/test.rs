@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::cargo::cargo;
 use crate::node::Node;
 use crate::steps::{Steps, seconds};
-use crate::{parts, preflight};
+use crate::{pages, parts, preflight};
 
 /// Run every test: unit, property, mock API server, model checks, and black box on a real node.
 ///
@@ -35,6 +35,7 @@ const UNIT: &[(&str, &[&str])] = &[
     ("unit, property and mock-API-server tests", &["--workspace", "--exclude", "e2e", "--features", "activator/otel"]),
     ("end-to-end tools", &["--package", "e2e", "--lib"]),
     ("the same bytes, read by five servers", &["--package", "e2e", "--test", "differential"]),
+    ("the servers of the runtimes", &["--package", "e2e", "--test", "runtimes"]),
     (MODEL_CHECKS, &["--package", "activator", "--lib", "--release", "--target-dir", "target/loom"]),
 ];
 
@@ -96,6 +97,8 @@ impl Test {
 
     fn on_node(&self, tally: &mut Tally) -> Result<()> {
         ready::with_rouse(&Steps::new(), &[])?;
+        // Not beside tests that look at the clock.
+        pages::clients(&Steps::new())?;
         for (what, arguments, harness) in NODE {
             tally.stage(what, arguments, &self.behind(harness), None)?;
         }

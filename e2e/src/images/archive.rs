@@ -1,4 +1,4 @@
-//! Packing: one layer with one binary, as an OCI image layout in a tar file.
+//! Packing: layers as an OCI image layout in a tar file.
 //!
 //! The format is the [OCI image specification](https://github.com/opencontainers/image-spec), with
 //! Docker's `manifest.json` beside it, so that a Docker older than 25 loads the file too. Times, owners
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::Image;
 use crate::parts::hex;
+use crate::stored;
 
 /// The user that our containers run as: nobody in particular, and not root.
 const USER: &str = "65532:65532";
@@ -34,10 +35,33 @@ pub struct Archive {
     pub digest: String,
 }
 
-/// Packs `binary` as `image` into `folder`.
+/// The file beside an archive in the cache that says what it is.
+const RECORD: &str = "archive.json";
+
+impl Archive {
+    /// The archive that was [kept](Self::keep) in a folder of the cache, if one was.
+    pub(super) fn kept(folder: &Path) -> Result<Option<Self>> {
+        let Some(archive) = stored::load::<Self>(&folder.join(RECORD))? else { return Ok(None) };
+        // The cache may have been moved or copied since it was written.
+        let path = folder.join(archive.path.file_name().context("an archive without a name")?);
+        Ok(Some(Self { path, ..archive }))
+    }
+
+    /// Says in the folder that it is whole.
+    pub(super) fn keep(&self, folder: &Path) -> Result<()> {
+        stored::save(&folder.join(RECORD), self)
+    }
+}
+
+/// Packs `binary`, the program of `image`, into `folder`.
 pub(super) fn pack(image: &Image, binary: &Path, folder: &Path) -> Result<Archive> {
     let program = fs::read(binary).with_context(|| format!("cannot read {}", binary.display()))?;
-    let (bytes, digest) = layout(image, &program)?;
+    pack_layers(image, &[program_layer(image, &program)?], folder)
+}
+
+/// Packs `image` into `folder`: its layers, from the lowest, are tar files.
+pub(super) fn pack_layers(image: &Image, layers: &[Vec<u8>], folder: &Path) -> Result<Archive> {
+    let (bytes, digest) = layout(image, layers)?;
     let path = folder.join(format!("{}.tar", image.name));
     // Whoever loads the archive meanwhile sees the old one or the new one.
     // Of this process alone: two builds at once must not move each other's file away.
@@ -47,22 +71,29 @@ pub(super) fn pack(image: &Image, binary: &Path, folder: &Path) -> Result<Archiv
     Ok(Archive { path, reference: image.reference.clone(), digest })
 }
 
+/// The layer of an image that is one program.
+fn program_layer(image: &Image, program: &[u8]) -> Result<Vec<u8>> {
+    let name = image.package().with_context(|| format!("{} has no program", image.name))?;
+    tar(&[(name.to_owned(), program, 0o755)])
+}
+
 /// The archive's bytes and the manifest's digest.
-fn layout(image: &Image, program: &[u8]) -> Result<(Vec<u8>, String)> {
-    let layer = Blob::new(MediaType::ImageLayer, tar(&[(image.package.to_owned(), program, 0o755)])?)?;
-    let config = Blob::json(MediaType::ImageConfig, &configuration(image, &layer)?)?;
+fn layout(image: &Image, layers: &[Vec<u8>]) -> Result<(Vec<u8>, String)> {
+    let layers: Vec<Blob> =
+        layers.iter().map(|layer| Blob::new(MediaType::ImageLayer, layer.clone())).collect::<Result<_>>()?;
+    let config = Blob::json(MediaType::ImageConfig, &configuration(image, &layers)?)?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(2u32)
         .media_type(MediaType::ImageManifest)
         .config(config.descriptor.clone())
-        .layers([layer.descriptor.clone()])
+        .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
         .build()?;
     let manifest = Blob::json(MediaType::ImageManifest, &manifest)?;
     let index = canonical(&index(image, &manifest)?)?;
     let docker = canonical(&json!([{
         "Config": config.path(),
         "RepoTags": [image.reference],
-        "Layers": [layer.path()],
+        "Layers": layers.iter().map(Blob::path).collect::<Vec<_>>(),
     }]))?;
 
     let mut entries: Vec<(String, &[u8], u32)> = vec![
@@ -70,16 +101,16 @@ fn layout(image: &Image, program: &[u8]) -> Result<(Vec<u8>, String)> {
         ("index.json".into(), &index, 0o644),
         ("manifest.json".into(), &docker, 0o644),
     ];
-    for blob in [&layer, &config, &manifest] {
+    for blob in layers.iter().chain([&config, &manifest]) {
         entries.push((blob.path(), &blob.bytes, 0o644));
     }
     Ok((tar(&entries)?, manifest.descriptor.digest().to_string()))
 }
 
-fn configuration(image: &Image, layer: &Blob) -> Result<oci_spec::image::ImageConfiguration> {
+fn configuration(image: &Image, layers: &[Blob]) -> Result<oci_spec::image::ImageConfiguration> {
     let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     let labels = HashMap::from([
-        label("title", image.package),
+        label("title", image.package().unwrap_or(image.name)),
         label("description", image.description),
         label("version", env!("CARGO_PKG_VERSION")),
         label("source", env!("CARGO_PKG_REPOSITORY")),
@@ -87,12 +118,15 @@ fn configuration(image: &Image, layer: &Blob) -> Result<oci_spec::image::ImageCo
     ]);
     let run = ConfigBuilder::default()
         .user(USER)
-        .entrypoint([format!("/{}", image.package)])
+        .entrypoint(image.command())
         .env(image.environment.clone())
         .working_dir("/")
         .labels(labels)
         .build()?;
-    let root = RootFsBuilder::default().typ("layers").diff_ids([layer.descriptor.digest().to_string()]).build()?;
+    let root = RootFsBuilder::default()
+        .typ("layers")
+        .diff_ids(layers.iter().map(|layer| layer.descriptor.digest().to_string()).collect::<Vec<_>>())
+        .build()?;
     Ok(ImageConfigurationBuilder::default().architecture("amd64").os("linux").config(run).rootfs(root).build()?)
 }
 
@@ -173,16 +207,18 @@ mod tests {
     #[test]
     fn the_same_input_gives_the_same_bytes() {
         let image = Image::pause();
-        let first = layout(&image, b"program").unwrap();
+        let of = |program: &[u8]| layout(&image, &[program_layer(&image, program).unwrap()]).unwrap();
+        let first = of(b"program");
         for _ in 0..8 {
-            assert_eq!(first, layout(&image, b"program").unwrap());
+            assert_eq!(first, of(b"program"));
         }
-        assert_ne!(first.1, layout(&image, b"another").unwrap().1);
+        assert_ne!(first.1, of(b"another").1);
     }
 
     #[test]
     fn every_blob_is_named_by_its_digest() {
-        let (bytes, digest) = layout(&Image::pause(), b"program").unwrap();
+        let image = Image::pause();
+        let (bytes, digest) = layout(&image, &[program_layer(&image, b"program").unwrap()]).unwrap();
         let mut blobs = 0;
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
             let mut entry = entry.unwrap();

@@ -12,26 +12,23 @@ use super::{Archive, Image, archive, compile};
 use crate::cache::{Cache, repository};
 use crate::parts::digest;
 use crate::steps::Steps;
-use crate::stored;
 
 /// The archive, from the cache or built into it.
 pub(crate) fn sandbox(cache: &Cache, steps: &Steps) -> Result<Archive> {
     let source = repository().join("e2e/apps/pause");
     let folder = cache.parts().join(format!("pause-{}", digest::of(&source, &[compiler()?])?));
-    let record = folder.join("archive.json");
-    if let Some(archive) = stored::load::<Archive>(&record)? {
-        // The cache may have been moved or copied since it was written.
-        let path = folder.join(archive.path.file_name().context("an archive without a name")?);
-        return Ok(Archive { path, ..archive });
+    if let Some(archive) = Archive::kept(&folder)? {
+        return Ok(archive);
     }
     let step = steps.begin("building the sandbox image");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let target = tempfile::tempdir_in(&folder)?;
     let image = Image::pause();
-    let binaries = compile::release(&[image.package], Some(target.path()), &step)?;
-    let binary = binaries.get(image.package).context("the sandbox has no binary")?;
+    let package = image.package().context("the sandbox is no program")?;
+    let binaries = compile::release(&[package], Some(target.path()), &step)?;
+    let binary = binaries.get(package).context("the sandbox has no binary")?;
     let archive = archive::pack(&image, binary, &folder)?;
-    stored::save(&record, &archive)?;
+    archive.keep(&folder)?;
     step.done("");
     Ok(archive)
 }

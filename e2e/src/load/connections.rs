@@ -83,6 +83,12 @@ impl Connections {
         Ok(())
     }
 
+    /// Opens all connections anew from now on: one of them broke, and what was at its other end had more of them.
+    pub(super) fn renew(&self) {
+        lock(&self.idle).clear();
+        lock(&self.shared).iter_mut().for_each(|sender| *sender = None);
+    }
+
     /// Sends a request and reads the whole answer.
     pub(super) async fn exchange(
         &self,
@@ -97,8 +103,9 @@ impl Connections {
                 tokio::time::sleep(CONNECT_PAUSE).await;
             }
             let sent = match protocol {
-                Protocol::Http1 => self.over_http1(unsent).await,
-                Protocol::Http2 => self.over_http2(unsent).await,
+                // Those that are kept may all have been closed at one moment.
+                Protocol::Http1 => self.over_http1(unsent, attempt > 0).await,
+                Protocol::Http2 => self.over_http2(unsent, attempt > 0).await,
             };
             match sent {
                 Ok(whole) => return Ok(whole),
@@ -120,8 +127,10 @@ impl Connections {
         open(self.entry).await
     }
 
-    async fn over_http1(&self, request: Request<Body>) -> Result<Whole, Failed> {
-        let mut sender = match self.usable().await {
+    /// `fresh`: over a new connection, whatever there is.
+    async fn over_http1(&self, request: Request<Body>, fresh: bool) -> Result<Whole, Failed> {
+        let kept = if fresh { None } else { self.usable().await };
+        let mut sender = match kept {
             Some(sender) => sender,
             None => self.connect(streaming::http1).await?,
         };
@@ -143,8 +152,12 @@ impl Connections {
         }
     }
 
-    async fn over_http2(&self, request: Request<Body>) -> Result<Whole, Failed> {
+    /// `fresh`: as above.
+    async fn over_http2(&self, request: Request<Body>, fresh: bool) -> Result<Whole, Failed> {
         let place = self.turn.fetch_add(1, Ordering::Relaxed) % lock(&self.shared).len();
+        if fresh {
+            lock(&self.shared)[place] = None;
+        }
         let mut sender = self.stream(place).await?;
         let response = match sender.try_send_request(request).await {
             Ok(response) => response,

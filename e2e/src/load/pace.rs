@@ -23,6 +23,9 @@ use super::{
 };
 use crate::http::{FIRST_BYTE, TOTAL, server_timing};
 
+/// Before a request that broke is sent once more.
+const BEFORE_AGAIN: Duration = Duration::from_millis(100);
+
 /// Requests under way. Dropping it breaks them off.
 #[derive(Debug)]
 pub struct Running {
@@ -167,6 +170,9 @@ impl Sender {
             && shape.method == Method::GET
         {
             broke = Some(format!("{why:#}"));
+            // What died takes connections for a moment longer.
+            tokio::time::sleep(BEFORE_AGAIN).await;
+            self.connections.renew();
             answer = exchange().await;
         }
         let clock = self.journal.clock();

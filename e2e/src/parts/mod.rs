@@ -1,5 +1,5 @@
 //! The Go parts: of a node, Kubernetes with etcd, containerd with its plugins, CoreDNS and Helm; of a bench, a proxy; of
-//! tests, h2spec and a server.
+//! tests, h2spec, grpcurl and a server.
 //!
 //! Each is a Go module under `e2e`, with its versions in `go.mod` and their hashes in `go.sum`.
 //! A built part lies in the cache in a folder named by the hash of all that went into it, so that a
@@ -93,6 +93,15 @@ const H2SPEC: Part = Part { name: "h2spec", source: "h2spec", label: "h2spec v2.
 /// `h2spec`, which tries a server of HTTP/2.
 pub(crate) fn h2spec(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
     Ok(build::cached(&H2SPEC, cache, steps)?.join("h2spec"))
+}
+
+/// What people call gRPC with by hand.
+const GRPCURL: Part =
+    Part { name: "grpcurl", source: "grpcurl", label: "grpcurl v1.9.4", packages: "tool", versions: &[] };
+
+/// The folder of `grpcurl`.
+pub(crate) fn grpcurl(cache: &Cache, steps: &Steps) -> Result<PathBuf> {
+    build::cached(&GRPCURL, cache, steps)
 }
 
 /// Where the built programs of a node are.

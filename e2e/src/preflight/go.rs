@@ -1,4 +1,4 @@
-//! The Go toolchain, which builds Kubernetes, containerd, CoreDNS, Helm and h2spec.
+//! The Go toolchain, which builds Kubernetes, containerd, CoreDNS, Helm, h2spec and grpcurl.
 
 use std::process::Command;
 

@@ -10,8 +10,8 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 
-pub use packages::{NODE, Package, ensure};
-pub(crate) use packages::{SYSTEM_PATH, find};
+pub(crate) use packages::SYSTEM_PATH;
+pub use packages::{NODE, Package, ensure, find};
 pub use root::is_root;
 pub use rust::TARGET;
 
@@ -38,6 +38,22 @@ pub(crate) fn conformance() -> Result<()> {
 /// What the bench of proxies measures, and measures with. Nothing else needs it.
 pub(crate) fn proxies(steps: &Steps) -> Result<()> {
     packages::ensure(steps, packages::PROXIES)?;
+    go::require()
+}
+
+/// What the bench of frameworks packs its images with, and measures with. Nothing else needs it.
+pub(crate) fn frameworks(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::FRAMEWORKS)
+}
+
+/// What runs the runtimes' own tests.
+pub fn runtimes(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::RUNTIMES)
+}
+
+/// What the commands of examples and docs call that no node has.
+pub(crate) fn pages(steps: &Steps) -> Result<()> {
+    packages::ensure(steps, packages::PAGES)?;
     go::require()
 }
 

@@ -50,9 +50,19 @@ pub(super) const IMAGES: &[Package] = &[MUSL];
 /// For the bench of proxies: two of them, and a load generator.
 pub(super) const PROXIES: &[Package] = &[server("nginx"), server("haproxy"), package("nghttp2-client", "h2load")];
 
+/// For the bench of frameworks: what asks the registries, and a load generator.
+pub(super) const FRAMEWORKS: &[Package] =
+    &[package("python3-pip", "pip3"), package("npm", "npm"), package("nghttp2-client", "h2load")];
+
 /// For the differential test: those that are Debian's.
 pub(super) const READERS: &[Package] =
     &[server("nginx"), server("haproxy"), package("nodejs", "node"), package("gunicorn", "gunicorn")];
+
+/// For the runtimes' own tests.
+pub(super) const RUNTIMES: &[Package] = &[package("python3", "python3"), package("nodejs", "node")];
+
+/// For the commands of examples and docs.
+pub(super) const PAGES: &[Package] = &[package("node-ws", "wscat")];
 
 const MUSL: Package = package("musl-tools", "musl-gcc");
 
@@ -87,7 +97,7 @@ pub fn ensure(steps: &Steps, wanted: &[Package]) -> Result<()> {
 }
 
 /// The path of a program of the system, if it is there.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     SYSTEM_PATH.split(':').map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file())
 }
 

@@ -12,10 +12,11 @@ use tokio::time::interval;
 use super::{report::Report, stage::Stage};
 use crate::{
     audit,
-    bench::{proxy::Processes, stats::Spread},
+    bench::{h2load::Processes, stats::Spread},
     install,
     load::{Load, Pace, Running, Sample, Shape, overtaken_in_queue},
     metrics,
+    scene::{PATIENCE, until},
 };
 
 /// Requests that wait for one function, half of them over each protocol.
@@ -29,12 +30,15 @@ const GROWTH: f64 = 200e6;
 /// How well it is known when a request came: a thread of the activator may be interrupted between the look at the clock and
 /// the queue. In seconds.
 const CAME: f64 = 0.02;
-/// How well it is known when one was let go, in seconds. At `maxReplicas` that is one loop over the whole queue.
+/// How well it is known when one was let go, in seconds. What is let go together is so in one loop, under the queue's lock.
 const WENT: f64 = 0.000_05;
 /// Functions that are woken at once.
 const FUNCTIONS: usize = 100;
 /// Requests for each of them.
 const EACH: usize = 20;
+/// The request that wakes the function, ahead of those: how long each of them was in the queue from when the pod was ready on
+/// can be told only of those that came after the wake.
+const FIRST: &str = "first";
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(100);
 /// Files that this process must be able to open: connections, and what there is besides.
@@ -56,7 +60,7 @@ async fn one_start(stage: &Stage, report: &mut Report) -> Result<()> {
     let number = stage.much(HELD, 1000);
     let slow = json!([{"name": "START_DELAY_MS", "value": DELAY.as_millis().to_string()}]);
     let scaling = json!({"maxReplicas": 1});
-    stage.function("held", json!({"scaling": scaling, "env": slow, "queue": {"maxRequests": number}})).await?;
+    stage.function("held", json!({"scaling": scaling, "env": slow, "queue": {"maxRequests": number + 1}})).await?;
     // One of an earlier build may still be on its way out.
     stage.rouse.settled(install::ACTIVATOR).await?;
     let pods = stage.rouse.pods(install::ACTIVATOR).await?;
@@ -65,6 +69,9 @@ async fn one_start(stage: &Stage, report: &mut Report) -> Result<()> {
 
     let step = stage.long(format!("{number} requests for one start"), 30);
     let before = activator.memory_kib()?;
+    let first = stage.load(FIRST, "held", Pace::Once(1), vec![Shape::upload(BODY)]).start(&stage.journal).await?;
+    until("the function is woken", PATIENCE, async || Ok((stage.scene.replicas("held").await? > 0).then_some(())))
+        .await?;
     let load = stage.load("held", "held", Pace::Once(number), vec![Shape::upload(BODY)]);
     let load = load.start(&stage.journal).await?;
     let connected = activator.memory_kib()?;
@@ -73,7 +80,10 @@ async fn one_start(stage: &Stage, report: &mut Report) -> Result<()> {
     let mut answers = Box::pin(load.end());
     loop {
         tokio::select! {
-            ended = &mut answers => break ended?,
+            ended = &mut answers => {
+                first.end().await?;
+                break ended?;
+            }
             _ = look.tick() => {}
         }
         let memory = activator.memory_kib()?;

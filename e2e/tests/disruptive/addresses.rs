@@ -52,12 +52,18 @@ async fn pod(scene: &Scene, who: &str) -> Result<(Pod, Ipv4Addr)> {
     .await
 }
 
-/// Takes a function to zero behind Rouse's back, without waiting for its window.
+/// Takes a function to zero behind Rouse's back, without waiting for its window. The operator wakes it again if what it was
+/// told last is that a request is held.
 async fn stop(scene: &Scene, who: &str) -> Result<()> {
     let revision = scene.api::<crds::Function>().get(who).await?.status.unwrap_or_default().revision;
     let api: Api<Deployment> = scene.api();
-    api.patch_scale(&revision, &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 0}}))).await?;
-    scene.at_zero(who).await
+    let zero = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    until("the function is at zero and stays there", PATIENCE, async || {
+        api.patch_scale(&revision, &PatchParams::default(), &zero).await?;
+        let left = scene.pods_to_the_last(who).await?.len();
+        Ok((left == 0 && scene.replicas(who).await? == 0).then_some(()))
+    })
+    .await
 }
 
 #[test]

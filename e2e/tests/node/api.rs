@@ -256,7 +256,9 @@ fn columns_are_the_designed_ones() {
         ensure!(status.url.starts_with(&url), "{}", status.url);
         ensure!(narrow[1][..5] == ["hello", "True", "False", "0", status.url.as_str()], "{narrow:?}");
         let wide = row(quiet(&scene, &["get", "functions", "-o", "wide"], "")?);
-        let names = ["NAME", "READY", "ACTIVE", "REPLICAS", "URL", "AGE", "IMAGE", "MIN", "MAX", "REVISION", "REASON"];
+        let names = [
+            "NAME", "READY", "ACTIVE", "REPLICAS", "URL", "AGE", "IMAGE", "RUNTIME", "MIN", "MAX", "REVISION", "REASON",
+        ];
         ensure!(wide[0] == names, "{wide:?}");
         let more = ["rouse.local/testapp:1", "0", "7", status.revision.as_str()];
         ensure!(wide[1][6..10] == more && wide[1].len() == 11, "{wide:?}");

@@ -167,6 +167,7 @@ fn helm_test_wakes_a_function() {
 /// Runs the commands of the notes as they are pasted: all of them, in their order, in a shell.
 #[test]
 fn the_notes_are_true() {
+    let _turn = e2e::pages::turn();
     scene("notes", async |scene| {
         let (found, notes) = helm(&scene, &["get", "notes", install::RELEASE, "--namespace", install::NAMESPACE])?;
         ensure!(found, "{notes}");

@@ -1,59 +1,68 @@
-//! Every manifest in `examples/`, applied with kubectl and called.
+//! Every folder of `examples/`: the commands of its README, literally. And those of the tutorial.
 
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use e2e::{
-    http as client, kube, repository,
+    kube,
+    pages::follow,
+    repository,
     scene::{PATIENCE, Scene, scene},
 };
 
-fn apply(scene: &Scene, file: &str, ready: &[&str]) -> Result<()> {
-    let path = repository().join("examples").join(file).display().to_string();
-    scene.kubectl(&["apply", "-f", &path], "")?;
-    scene.kubectl(&[&["wait", "--for=condition=Ready", "--timeout=30s"], ready].concat(), "")?;
-    Ok(())
+#[test]
+fn hello_image() {
+    follow("hello-image", "examples/hello-image/README.md");
 }
 
 #[test]
-fn hello() {
-    scene("hello", async |scene| {
-        apply(&scene, "hello.yaml", &["rfn/hello"])?;
-        let answer = scene.get("hello", "/").await?;
-        ensure!(
-            answer.status == 200 && answer.text().starts_with("hello from hello-"),
-            "{} {}",
-            answer.status,
-            answer.text()
-        );
-        ensure!(answer.header("rouse-cold-start") == Some("true"), "{:?}", answer.headers);
-        Ok(())
-    });
+fn hello_python() {
+    follow("hello-python", "examples/hello-python/README.md");
 }
 
 #[test]
-fn tuned() {
-    scene("tuned", async |scene| {
-        apply(&scene, "tuned.yaml", &["rfn/tuned"])?;
-        let answer = scene.get("tuned", "/env?name=GREETING").await?;
-        ensure!(answer.status == 200 && answer.text() == "good morning", "{} {}", answer.status, answer.text());
-        Ok(())
-    });
+fn hello_node() {
+    follow("hello-node", "examples/hello-node/README.md");
+}
+
+#[test]
+fn env_and_secret() {
+    follow("env-and-secret", "examples/env-and-secret/README.md");
 }
 
 #[test]
 fn route() {
-    scene("uploads", async |scene| {
-        apply(&scene, "route.yaml", &["rfn/uploads", "rtr/uploads"])?;
-        let body = Bytes::from_static(b"12345");
-        let answer = client::post(scene.entry, "api.example.com", "/uploads", body.clone(), PATIENCE).await?;
-        // The test application knows no such path; that it says so itself shows that it was reached.
-        ensure!(answer.text() == "no such path\n", "{} {}", answer.status, answer.text());
-        client::post(scene.entry, "api.example.com", "/other", body, PATIENCE).await?.problem(404)?;
-        client::get(scene.entry, "api.example.com", "/uploads", PATIENCE).await?.problem(405)?;
-        Ok(())
-    });
+    follow("route", "examples/route/README.md");
+}
+
+#[test]
+fn websocket() {
+    follow("websocket", "examples/websocket/README.md");
+}
+
+#[test]
+fn sse() {
+    follow("sse", "examples/sse/README.md");
+}
+
+#[test]
+fn grpc() {
+    follow("grpc", "examples/grpc/README.md");
+}
+
+#[test]
+fn warm_minimum() {
+    follow("warm-minimum", "examples/warm-minimum/README.md");
+}
+
+#[test]
+fn tuned() {
+    follow("tuned", "examples/tuned/README.md");
+}
+
+#[test]
+fn tutorial() {
+    follow("tutorial", "docs/tutorial.md");
 }
 
 #[test]
@@ -62,15 +71,36 @@ fn no_example_is_without_a_test() {
     for entry in fs::read_dir(repository().join("examples")).unwrap() {
         found.insert(entry.unwrap().file_name().to_string_lossy().into_owned());
     }
-    let tested = ["hello.yaml", "route.yaml", "tuned.yaml"].map(str::to_owned);
-    assert_eq!(found, BTreeSet::from(tested), "give each example a test here");
+    // The list of all.
+    found.remove("README.md");
+    let tested = [
+        "env-and-secret",
+        "grpc",
+        "hello-image",
+        "hello-node",
+        "hello-python",
+        "route",
+        "sse",
+        "tuned",
+        "warm-minimum",
+        "websocket",
+    ];
+    assert_eq!(found, BTreeSet::from(tested.map(str::to_owned)), "give each example a test here");
+}
+
+/// The function of `hello-image`.
+fn apply_hello(scene: &Scene) -> Result<()> {
+    let folder = repository().join("examples/hello-image").display().to_string();
+    scene.kubectl(&["apply", "-f", &folder], "")?;
+    scene.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "rfn/hello"], "")?;
+    Ok(())
 }
 
 /// `kubectl describe` is where people look when something is wrong.
 #[test]
 fn describe_shows_what_happened_and_why() {
     scene("describe", async |scene| {
-        apply(&scene, "hello.yaml", &["rfn/hello"])?;
+        apply_hello(&scene)?;
         let well = scene.kubectl(&["describe", "rfn", "hello"], "")?;
         for words in ["Ready", "ScaledToZero", "Observed Generation:", "Addressable", "SourceValid", "Events:"] {
             ensure!(well.contains(words), "{words:?} is not in:\n{well}");
@@ -99,7 +129,7 @@ fn helm_waits_for_a_function_of_another_chart() {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("templates"))?;
         fs::write(folder.path().join("Chart.yaml"), "{apiVersion: v2, name: app, version: 0.1.0}")?;
-        let function = fs::read_to_string(repository().join("examples/hello.yaml"))?;
+        let function = fs::read_to_string(repository().join("examples/hello-image/function.yaml"))?;
         fs::write(folder.path().join("templates/function.yaml"), function)?;
         let chart = folder.path().display().to_string();
         let install = |release: &str| {

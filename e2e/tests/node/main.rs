@@ -17,6 +17,7 @@ mod modes;
 mod names;
 mod rights;
 mod rollout;
+mod source;
 mod streams;
 mod trigger;
 mod websocket;

@@ -9,7 +9,7 @@ pub(crate) type Wrong = (&'static str, &'static [&'static str]);
 pub(crate) const FUNCTIONS: &[Wrong] = &[
     // Missing and empty.
     (r#"{"spec":null}"#, &["spec: Required value"]),
-    (r#"{"spec":{"image":null}}"#, &["spec.image: Required value"]),
+    (r#"{"spec":{"image":null}}"#, &["must have exactly one of image and source"]),
     (r#"{"spec":{"image":""}}"#, &["spec.image", "should be at least 1 chars long"]),
     (r#"{"spec":{"env":[{"value":"1"}]}}"#, &["spec.env[0].name: Required value"]),
     (r#"{"spec":{"mounts":[{"emptyDir":{}}]}}"#, &["spec.mounts[0].path: Required value"]),

@@ -192,10 +192,3 @@ async fn too_many_are_thrown_away_and_counted() {
     }
     assert_eq!(metrics.events_dropped.get(), 3);
 }
-
-#[test]
-fn a_long_note_is_cut_at_a_character() {
-    let note = cut("é".repeat(MAX_NOTE));
-    assert!(note.len() <= MAX_NOTE && note.ends_with('…'));
-    assert_eq!(cut("short".to_owned()), "short");
-}

@@ -7,12 +7,13 @@ mod child;
 mod deployment;
 mod drift;
 mod owner;
+mod source;
 
 use std::{fmt, time::Duration};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
-use runtime::client::CallError;
+use runtime::{client::CallError, failure::Failure};
 
 use super::{plan::Plan, resolve::References, rollout::Rollout, validate::Valid};
 use crate::context::Context;
@@ -92,7 +93,7 @@ pub struct Applied {
     pub replicas: i32,
 }
 
-/// Brings Service, ServiceAccount and the wanted revision's Deployment to the plan, in this order, and deletes
+/// Brings Service, ServiceAccount, and the wanted revision's code and Deployment to the plan, in this order, and deletes
 /// Deployments that are neither wanted nor serving once nothing of them runs. Also whether that is all: `false`, where
 /// one had changed and is still there.
 ///
@@ -105,12 +106,14 @@ pub async fn plan(
     plan: Plan,
     rollout: &Rollout,
     serving: &str,
+    failure: Option<&Failure>,
 ) -> Result<(Applied, bool), Stop> {
     ensure(cx, valid, refs.service.clone(), plan.service, &cx.recent.services).await?;
     if let Some(account) = plan.service_account {
         ensure(cx, valid, refs.service_account.clone(), account, &cx.recent.service_accounts).await?;
     }
     let seen = refs.deployment(&valid.revision).cloned();
+    source::ensure(cx, valid, seen.as_ref(), failure).await?;
     let wanted = Box::pin(deployment::ensure(cx, valid, seen, plan.deployment, rollout.replicas())).await?;
     let applied = match rollout {
         Rollout::Steady | Rollout::Switch => Applied { revision: valid.revision.clone(), replicas: replicas(&wanted) },
@@ -121,7 +124,12 @@ pub async fn plan(
     };
     let mut all = true;
     for retired in refs.deployments.iter().filter(|d| is_retired(d, valid, &[serving, &applied.revision], refs)) {
-        all &= deployment::delete(cx, retired).await?;
+        // In this order, so that a Deployment that is there, and that the spec may ask for again, has its code.
+        if deployment::delete(cx, retired).await? {
+            source::delete(cx, valid, retired).await?;
+        } else {
+            all = false;
+        }
     }
     Ok((applied, all))
 }

@@ -1,6 +1,9 @@
 //! What the children of a Function look like. Pure, and cannot fail.
 
 mod pod;
+mod source;
+
+pub use source::config_map;
 
 use std::collections::BTreeMap;
 
@@ -74,6 +77,10 @@ fn service_account(valid: &Valid) -> ServiceAccount {
 fn deployment(valid: &Valid, boosted: Option<&Quantity>) -> Deployment {
     let mut metadata = metadata(valid, &valid.revision, revision_labels(valid));
     let mut epoch = TEMPLATE_EPOCH.to_string();
+    if let (Some(source), Some(runtime)) = (&valid.function.spec.source, &valid.runtime) {
+        epoch = format!("{epoch}{}{}", labels::RUN_BY, runtime.fingerprint());
+        metadata.labels.get_or_insert_default().insert(labels::RUNTIME.to_owned(), source.runtime.clone());
+    }
     if let Some(limit) = boosted {
         epoch = format!("{epoch}{}{}", labels::BOOSTED, limit.0);
     }

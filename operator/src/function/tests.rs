@@ -5,6 +5,7 @@ mod children;
 mod conditions;
 mod owners;
 mod revisions;
+mod source;
 
 use crds::{ConditionType, Reason, condition, labels, revision};
 use serde_json::{Value, json};

@@ -21,10 +21,25 @@ pub(crate) fn function(spec: Value) -> Value {
     base
 }
 
+/// What runs source.
+pub(crate) const RUNTIMES: &str = r#"{
+    "python": {"image": "registry.example/python:1"},
+    "node": {
+        "image": "registry.example/node:1",
+        "resources": {"memory": "256Mi", "cpu": "50m"},
+        "env": {"OPTIONS": "--heap=$(ROUSE_HEAP_MIB)"}
+    }
+}"#;
+
+/// A spec with this code in place of the image.
+pub(crate) fn source(inline: &str) -> Value {
+    json!({"image": null, "source": {"runtime": "python", "inline": inline}})
+}
+
 /// The same, checked.
 pub(crate) fn valid(spec: Value) -> Valid {
     let function: Function = serde_json::from_value(function(spec)).unwrap();
-    validate::function(&Arc::new(function)).unwrap()
+    validate::function(&Arc::new(function), &RUNTIMES.parse().unwrap()).unwrap()
 }
 
 /// A pod of a revision of that Function, running.

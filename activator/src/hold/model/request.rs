@@ -52,8 +52,6 @@ pub(super) struct Request {
     pub(super) arrived: Instant,
     /// Bytes of its head.
     pub(super) bytes: usize,
-    /// Its place among those who have come to the function, by the ticks.
-    pub(super) order: Option<u64>,
     pub(super) waiting: Option<Waiting>,
     /// Whether it has been at a pod.
     pub(super) visited: bool,
@@ -74,15 +72,14 @@ pub(super) enum Turn {
 }
 
 impl Request {
-    pub(super) fn new(function: Arc<Function>, bytes: usize, future: Future, ticks: &Ticks) -> Self {
+    pub(super) fn new(function: Arc<Function>, arrived: Instant, bytes: usize, future: Future, ticks: &Ticks) -> Self {
         let flag = Flag { woken: AtomicBool::new(false), since: AtomicU64::new(0), ticks: Arc::clone(ticks) };
         let flag = Arc::new(flag);
         flag.clone().wake();
         Self {
             function,
-            arrived: Instant::now(),
+            arrived,
             bytes,
-            order: None,
             waiting: None,
             visited: false,
             queued: false,

@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use crate::path::again::Cause;
 
+/// The largest `scaling.target`, of which all is used.
+pub(super) const MOST_TARGET: u32 = 3;
+
 /// A script for two functions, each in a namespace of its own. Numbers of requests and pods are taken modulo those there are.
 #[derive(Clone)]
 pub(super) struct Script {
@@ -123,7 +126,7 @@ impl Settings {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let mode = prop_oneof![4 => Just(Mode::Auto), 1 => Just(Mode::Paused), 1 => (0..3).prop_map(Mode::Manual)];
-    let all = (0..6i32, 1..4i32, 1..4i32, mode);
+    let all = (0..6i32, 1..=MOST_TARGET.cast_signed(), 1..4i32, mode);
     all.prop_map(|(queue, target, most, mode)| Settings { queue, target, most, mode })
 }
 

@@ -143,3 +143,43 @@ fn long_messages_are_cut() {
     assert_eq!(failure.message.chars().count(), MAX_MESSAGE + 1);
     assert!(failure.message.ends_with('…'));
 }
+
+#[test]
+fn source_that_cannot_be_loaded_fails_at_its_first_exit() {
+    let says = "The source has a syntax error in line 3.\n  File \"function.py\", line 3\n    retrun\n";
+    let ended = json!({"terminated": {"exitCode": 78, "message": says}});
+    let with_label = |state: Value| {
+        let mut pod = pod(state);
+        pod.metadata.labels = Some([(labels::RUNTIME.to_owned(), "python".to_owned())].into());
+        pod
+    };
+    for state in [
+        json!({"state": ended}),
+        json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 2}),
+    ] {
+        let Start::Failed(failure) = of_pod(&with_label(state), false) else { panic!("it is a failure") };
+        assert_eq!(failure.reason, Reason::SourceError);
+        assert_eq!(failure.message, "The source has a syntax error in line 3.");
+        assert_eq!(failure.trace, "  File \"function.py\", line 3\n    retrun");
+        assert_eq!(failure.whole(), says.trim_end());
+    }
+    let running = json!({"state": {"running": {}}, "lastState": ended, "restartCount": 1});
+    for fine in [
+        with_label(running),
+        pod(json!({"state": ended})),
+        with_label(json!({"state": {"terminated": {"exitCode": 1}}})),
+    ] {
+        assert_eq!(of_pod(&fine, false), Start::Fine);
+    }
+    let Start::Failed(silent) = of_pod(&with_label(json!({"state": {"terminated": {"exitCode": 78}}})), false) else {
+        panic!("it is a failure")
+    };
+    assert!(silent.message.contains("does not say why") && silent.trace.is_empty());
+    let long = format!("One.\n{}", "é".repeat(MAX_TRACE + 9));
+    let Start::Failed(long) =
+        of_pod(&with_label(json!({"state": {"terminated": {"exitCode": 78, "message": long}}})), false)
+    else {
+        panic!("it is a failure")
+    };
+    assert!(long.trace.len() <= MAX_TRACE && long.trace.ends_with('…'), "{} bytes", long.trace.len());
+}

@@ -4,16 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What the load generator speaks to the proxy. All of them speak HTTP/1.1 to the pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// HTTP/1.1, one request at a time on each kept connection.
-    Http1,
-    /// HTTP/2 with prior knowledge, one stream at a time on each connection, so that as many requests are under way as
-    /// with HTTP/1.1.
-    H2c,
-}
+use crate::bench::h2load::{Load, Protocol};
 
 /// One load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +13,7 @@ pub struct Cell {
     pub connections: u32,
     /// Size of each answer's body.
     pub body_bytes: u64,
-    /// Between load generator and proxy.
+    /// Between load generator and proxy. All of them speak HTTP/1.1 to the pod.
     pub protocol: Protocol,
 }
 
@@ -41,20 +32,17 @@ impl Cell {
         cells
     }
 
-    /// Path and query of the request, which the test application answers with a body of this size.
-    pub(super) fn path(self) -> String {
-        format!("/bytes?n={}", self.body_bytes)
+    /// Requests that the test application answers with a body of this size.
+    pub(super) fn load(self) -> Load {
+        let Self { connections, body_bytes, protocol } = self;
+        Load { protocol, connections, path: format!("/bytes?n={body_bytes}"), body_bytes }
     }
 }
 
 /// `http1/64/13`: the name by which a user asks for it.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let protocol = match self.protocol {
-            Protocol::Http1 => "http1",
-            Protocol::H2c => "h2c",
-        };
-        write!(f, "{protocol}/{}/{}", self.connections, self.body_bytes)
+        write!(f, "{}/{}/{}", self.protocol, self.connections, self.body_bytes)
     }
 }
 
@@ -69,5 +57,6 @@ mod tests {
             ["1/13", "1/16384", "1/1048576", "64/13", "64/16384", "64/1048576"].map(|rest| format!("{protocol}/{rest}"))
         };
         assert_eq!(names, [of("http1"), of("h2c")].concat());
+        assert_eq!(Cell::all()[1].load().path, "/bytes?n=16384");
     }
 }

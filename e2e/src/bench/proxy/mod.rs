@@ -1,19 +1,15 @@
 //! The activator beside other reverse proxies, and beside none, in front of the same pod under the same load.
 //!
 //! All of them are pods on the node, of one shape ([`pod`]), and send to the IP of the one pod of a function that is kept warm.
-//! The load generator is outside of them, on the node ([`h2load`]). A round runs every proxy under every load ([`order`]); a
-//! run counts requests, latency, CPU time and memory in a window of time inside the load ([`run`]). On a noisy machine CPU time
+//! The load generator is outside of them, on the node ([`super::h2load`]). A round runs every proxy under every load ([`order`]); a
+//! run counts requests, latency, CPU time and memory in a window of time inside the load. On a noisy machine CPU time
 //! for each request is the figure that holds.
 
 mod cell;
-mod figures;
-mod h2load;
 mod order;
 mod pod;
 mod report;
 mod rival;
-mod run;
-mod usage;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,17 +23,17 @@ use kube::{
 };
 use serde_json::json;
 
-pub use cell::{Cell, Protocol};
-pub use figures::Figures;
+pub use cell::Cell;
 pub use report::{Row, table};
 pub use rival::{Programs, Proxy};
-pub(crate) use usage::Processes;
 
-use super::namespace;
+use super::{
+    h2load::{Generator, Protocol},
+    namespace,
+};
 use crate::scene::until;
 use crate::{http, install};
 use rival::Rival;
-use run::{Generator, Target};
 
 /// Where the bench works, and with what.
 pub struct Bench {
@@ -75,7 +71,30 @@ impl Extent {
     }
 }
 
+/// What is put under load.
+#[derive(Clone, Debug)]
+struct Target {
+    proxy: Proxy,
+    /// Where it speaks HTTP/1.1.
+    http1: SocketAddr,
+    /// Where it speaks h2c.
+    h2c: SocketAddr,
+    /// UID of its pod, whose processes are measured; nothing where there is no proxy.
+    pod: Option<String>,
+}
+
+impl Target {
+    fn at(&self, protocol: Protocol) -> SocketAddr {
+        match protocol {
+            Protocol::Http1 => self.http1,
+            Protocol::H2c => self.h2c,
+        }
+    }
+}
+
 const FUNCTION: &str = "bytes";
+/// The load before what counts.
+const WARM_UP: Duration = Duration::from_millis(400);
 /// Where the test application listens unless told otherwise.
 const POD_PORT: u16 = 8080;
 /// Longest single step: a pod that starts, the first answer of a proxy.
@@ -94,14 +113,17 @@ impl Bench {
     async fn measure(&self, extent: &Extent, mut progress: impl FnMut(&str)) -> Result<Vec<Row>> {
         let host = format!("{FUNCTION}.{}", self.namespace);
         let targets = self.targets(&host).await?;
-        let generator = Generator { program: &self.programs.h2load, host: &host, measured: extent.measured };
+        let generator =
+            Generator { program: &self.programs.h2load, host: &host, warm_up: WARM_UP, measured: extent.measured };
         let turns = order::turns(extent.rounds, &extent.cells);
         let mut runs = Vec::new();
         for side_by_side in turns.chunks(Proxy::ALL.len()) {
             let mut line = String::new();
             for turn in side_by_side {
                 let target = targets.iter().find(|target| target.proxy == turn.proxy);
-                let figures = generator.run(target.context("a proxy without a pod")?, turn.cell).await?;
+                let target = target.context("a proxy without a pod")?;
+                let run = generator.run(target.at(turn.cell.protocol), target.pod.as_deref(), &turn.cell.load()).await;
+                let figures = run.with_context(|| format!("{} by {}", turn.cell, turn.proxy))?;
                 if line.is_empty() {
                     line = format!("{}/{} {:<16}", turn.round + 1, extent.rounds, turn.cell.to_string());
                 }

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::cell::Cell;
-use super::figures::Figures;
 use super::order::Turn;
 use super::rival::Proxy;
+use crate::bench::h2load::Figures;
 
 /// One proxy under one load.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::cell::Protocol;
+use crate::bench::h2load::Protocol;
 use crate::cache::Cache;
 use crate::parts;
 use crate::preflight;

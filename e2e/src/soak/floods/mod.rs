@@ -17,8 +17,8 @@ use tokio::process::Command;
 use tokio::time::{interval, sleep, timeout};
 
 use super::{report::Report, stage::Stage};
+use crate::bench::h2load::Processes;
 use crate::bench::idle;
-use crate::bench::proxy::Processes;
 use crate::install;
 use crate::load::{Pace, Shape};
 use crate::scene::{PATIENCE, until};

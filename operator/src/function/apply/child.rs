@@ -68,6 +68,14 @@ pub(super) enum Found<K> {
     Created(Arc<K>),
 }
 
+/// What came of an attempt to create an object.
+pub(super) enum Made<K> {
+    /// It is new.
+    Now(K),
+    /// It was there, and is ours.
+    Before(Arc<K>),
+}
+
 /// Brings a child to the plan. `seen`: what the store holds.
 pub(super) async fn ensure<K: Kind>(
     cx: &Context,
@@ -93,23 +101,35 @@ pub(super) async fn find_or_create<K: Kind>(
     if let Some(seen) = seen {
         return ours(valid, seen).map(Found::There);
     }
-    let child = child(&want);
-    still_there(cx, valid, &child).await?;
-    let api: Api<K> = Api::namespaced(cx.client.clone(), &valid.namespace);
-    may_write(cx)?;
-    let params = PostParams { field_manager: Some(names::CREATE_MANAGER.to_owned()), ..PostParams::default() };
-    match within(DEADLINE, api.create(&params, &want)).await {
-        Ok(mut made) => {
+    match create(cx, valid, &want).await? {
+        Made::Now(mut made) => {
             made.prune();
-            info!(namespace = valid.namespace, child = %child, "Created.");
-            cx.metrics.wrote(ApiWrite::Create);
             let made = Arc::new(made);
             recent.wrote(Arc::clone(&made), Instant::now());
             Ok(Found::Created(made))
         }
-        // It is there, and the store does not show it: it lacks our label, or the watch lags. Whose is it?
+        Made::Before(there) => Ok(Found::There(there)),
+    }
+}
+
+/// Creates an object. One of its name that no store shows lacks our label, or the watch lags: then it is asked whose it is.
+pub(super) async fn create<K>(cx: &Context, valid: &Valid, want: &K) -> Result<Made<K>, Stop>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let child = child(want);
+    still_there(cx, valid, &child).await?;
+    let api: Api<K> = Api::namespaced(cx.client.clone(), &valid.namespace);
+    may_write(cx)?;
+    let params = PostParams { field_manager: Some(names::CREATE_MANAGER.to_owned()), ..PostParams::default() };
+    match within(DEADLINE, api.create(&params, want)).await {
+        Ok(made) => {
+            info!(namespace = valid.namespace, child = %child, "Created.");
+            cx.metrics.wrote(ApiWrite::Create);
+            Ok(Made::Now(made))
+        }
         Err(error) if error.status() == Some(409) => match within(DEADLINE, api.get(&child.name)).await {
-            Ok(there) => ours(valid, Arc::new(there)).map(Found::There),
+            Ok(there) => ours(valid, Arc::new(there)).map(Made::Before),
             Err(error) => Err(Stop::of(child, error)),
         },
         Err(error) => Err(Stop::of(child, error)),
@@ -156,7 +176,7 @@ pub(super) async fn apply<K: Kind>(
 /// An error unless the API server still has this very Function. A child's deletion may be seen before that of the
 /// Function which it follows from: a child made anew then would be in the way of the next Function of that name.
 /// A Function that nobody has looked at yet is new, and so not asked for.
-async fn still_there(cx: &Context, valid: &Valid, child: &Child) -> Result<(), Stop> {
+pub(super) async fn still_there(cx: &Context, valid: &Valid, child: &Child) -> Result<(), Stop> {
     if valid.function.status.as_ref().is_none_or(|status| status.observed_generation < 0) {
         return Ok(());
     }
@@ -171,7 +191,7 @@ async fn still_there(cx: &Context, valid: &Valid, child: &Child) -> Result<(), S
 }
 
 /// The object, if it is this Function's and stays.
-fn ours<K: Resource<DynamicType = ()>>(valid: &Valid, object: Arc<K>) -> Result<Arc<K>, Stop> {
+pub(super) fn ours<K: Resource<DynamicType = ()>>(valid: &Valid, object: Arc<K>) -> Result<Arc<K>, Stop> {
     let leaving = object.meta().deletion_timestamp.is_some();
     match owner::of(&*object, valid) {
         Owner::Ours if !leaving => Ok(object),

@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 
-use super::{Valid, revision_labels};
+use super::{Valid, revision_labels, source};
 
 /// User of a process for which none is given: `nobody` of the common minimal images.
 const DEFAULT_USER: i64 = 65532;
@@ -26,6 +26,9 @@ pub(super) fn template(valid: &Valid, boosted: Option<&Quantity>) -> PodTemplate
     pod_labels.extend(revision_labels(valid));
     pod_labels.insert(labels::FUNCTION_UID.to_owned(), valid.uid.clone());
     pod_labels.insert(labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_ROUSE.to_owned());
+    if let Some(source) = &valid.function.spec.source {
+        pod_labels.insert(labels::RUNTIME.to_owned(), source.runtime.clone());
+    }
     let mut annotations = options.annotations.clone();
     if let Some(own) = valid.cpu_limit.as_ref().filter(|_| boosted.is_some()) {
         annotations.insert(labels::CPU_LIMIT.to_owned(), own.0.clone());
@@ -64,7 +67,7 @@ fn container(valid: &Valid, cpu_limit: Option<&Quantity>) -> Container {
     let cpu = |amount: &_| ("cpu".to_owned(), Clone::clone(amount));
     Container {
         name: names::CONTAINER.to_owned(),
-        image: Some(spec.image.clone()),
+        image: Some(valid.image.clone()),
         image_pull_policy: Some(spec.image_pull_policy.as_str().to_owned()),
         command: some(spec.command.clone()),
         args: some(spec.args.clone()),
@@ -73,7 +76,7 @@ fn container(valid: &Valid, cpu_limit: Option<&Quantity>) -> Container {
             container_port: spec.port,
             ..ContainerPort::default()
         }]),
-        env: Some([vec![port], spec.env.clone()].concat()),
+        env: Some([vec![port], source::environment(valid), spec.env.clone()].concat()),
         env_from: some(spec.env_from.clone()),
         resources: Some(ResourceRequirements {
             requests: Some(amounts(Some(cpu(&valid.cpu)))),
@@ -92,7 +95,8 @@ fn container(valid: &Valid, cpu_limit: Option<&Quantity>) -> Container {
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            read_only_root_filesystem: spec.pod.read_only_root_filesystem.then_some(true),
+            // Our runtimes write nothing.
+            read_only_root_filesystem: (spec.pod.read_only_root_filesystem || spec.source.is_some()).then_some(true),
             ..SecurityContext::default()
         }),
         ..Container::default()

@@ -5,7 +5,10 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{args::Args, testing::fixtures::valid};
+use crate::{
+    args::Args,
+    testing::fixtures::{source, valid},
+};
 
 fn planned(spec: Value) -> Plan {
     with_boost(spec, None)
@@ -26,6 +29,56 @@ fn the_children_of_a_minimal_function() {
     insta::assert_json_snapshot!("service_account", plan.service_account);
     insta::assert_json_snapshot!("deployment", plan.deployment);
     assert_eq!(plan.deployment.spec.unwrap().replicas, None);
+}
+
+#[test]
+fn the_children_of_a_function_with_source() {
+    let plan = planned(source("def handler(request):\r\n    return '\u{feff}../😀'\n"));
+    insta::assert_json_snapshot!("source", code("def handler(request):\r\n    return '\u{feff}../😀'\n"));
+    insta::assert_json_snapshot!("source_deployment", plan.deployment);
+    assert_eq!(config_map(&valid(json!({}))), None);
+}
+
+#[test]
+fn a_text_that_no_variable_can_hold_goes_encoded() {
+    assert_eq!(code("a\0b").data.unwrap()["source"], "YQBi");
+    let env = |source_text: &str| template(source(source_text))["spec"]["containers"][0]["env"].to_string();
+    assert!(env("a\0b").contains(r#"{"name":"ROUSE_SOURCE_ENCODING","value":"base64"}"#));
+    assert!(!env("ab").contains("ENCODING"));
+}
+
+fn code(text: &str) -> k8s_openapi::api::core::v1::ConfigMap {
+    config_map(&valid(source(text))).unwrap()
+}
+
+/// The runtime's share of what a pod has: what the function asks for itself comes first.
+#[test]
+fn a_runtime_gives_what_a_function_does_not_ask_for() {
+    let node = |more: Value| {
+        let mut spec = json!({"image": null, "source": {"runtime": "node", "inline": "a"}});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let container = template(spec)["spec"]["containers"][0].clone();
+        let options: Vec<Value> =
+            container["env"].as_array().unwrap().iter().filter(|e| e["name"] == "OPTIONS").cloned().collect();
+        (container["resources"]["requests"].clone(), options)
+    };
+    let given = json!({"name": "OPTIONS", "value": "--heap=$(ROUSE_HEAP_MIB)"});
+    assert_eq!(node(json!({})), (json!({"memory": "256Mi", "cpu": "50m"}), vec![given.clone()]));
+    let asks = json!({"resources": {"memory": "64Mi"}});
+    assert_eq!(node(asks), (json!({"memory": "64Mi", "cpu": "50m"}), vec![given]));
+    let own = json!({"name": "OPTIONS", "value": "mine"});
+    let asks = json!({"resources": {"cpu": "1"}, "env": [own]});
+    assert_eq!(node(asks), (json!({"memory": "256Mi", "cpu": "1"}), vec![own]));
+}
+
+#[test]
+fn another_image_of_the_runtime_is_another_epoch() {
+    let epoch = |plan: Plan| plan.deployment.metadata.annotations.unwrap()[labels::TEMPLATE_EPOCH].clone();
+    assert_eq!(epoch(planned(source("a"))), "1+image=registry.example/python:1");
+    let mut boosted = source("a");
+    boosted["resources"] = json!({"cpu": "100m", "cpuLimit": "200m"});
+    let boosted = with_boost(boosted, Some(Boost { factor: 4, least_milli: 1000 }));
+    assert_eq!(epoch(boosted), "1+image=registry.example/python:1+cpu=1000m");
 }
 
 #[test]

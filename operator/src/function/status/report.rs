@@ -189,8 +189,8 @@ impl Writer<'_> {
             }
             Rollout::Failed(failure) => {
                 let text = match failure.reason {
-                    Reason::RevisionFailed => failure.message.clone(),
-                    reason => format!("{reason}: {}", failure.message),
+                    Reason::RevisionFailed => failure.whole(),
+                    reason => format!("{reason}: {}", failure.whole()),
                 };
                 let kept = kept(before, ConditionType::Stalled, Reason::RevisionFailed, self.generation);
                 let text =
@@ -213,7 +213,7 @@ impl Writer<'_> {
             // Kubernetes words one failure in several ways by turns; the first words stand.
             Some(failed) => match told {
                 Some((reason, words)) if reason == failed.failure.reason => Some((reason, words)),
-                _ => Some((failed.failure.reason, failed.failure.message.clone())),
+                _ => Some((failed.failure.reason, failed.failure.whole())),
             },
             // What was told of a child that could not be written is over: they all are as planned.
             None => told.filter(|(reason, _)| !started && !of_writing(*reason)),

@@ -5,7 +5,7 @@ use crate::testing::fixtures;
 
 fn check(spec: Value) -> Result<Valid, Invalid> {
     let read = serde_json::from_value(fixtures::function(spec)).unwrap();
-    function(&Arc::new(read))
+    function(&Arc::new(read), &fixtures::RUNTIMES.parse().unwrap())
 }
 
 #[test]
@@ -13,8 +13,20 @@ fn what_the_schema_would_refuse_is_refused_again() {
     let table = [
         (json!({"image": ""}), "image"),
         (json!({"image": "a b"}), "image"),
+        (json!({"image": null}), "exactly one of image and source"),
+        (json!({"source": {"runtime": "python", "inline": "a"}}), "exactly one of image and source"),
+        (json!({"image": null, "source": {"runtime": "ruby", "inline": "a"}}), "installation, which has: node, python"),
+        (fixtures::source(&"é".repeat(32_769)), "65538 bytes"),
+        (with(fixtures::source("a"), json!({"command": ["python3"]})), "command and args"),
+        (with(fixtures::source("a"), json!({"protocol": "H2C"})), "HTTP1"),
+        (
+            with(fixtures::source("a"), json!({"env": [{"name": "FUNCTION_TARGET", "value": "main"}]})),
+            "source.entrypoint",
+        ),
+        (with(fixtures::source("a"), json!({"env": [{"name": "ROUSE_SOURCE", "value": "b"}]})), "ROUSE_"),
         (json!({"port": 0}), "port 0"),
         (json!({"env": [{"name": "PORT", "value": "1"}]}), "PORT"),
+        (with(fixtures::source("a"), json!({"env": [{"name": "PORT", "value": "1"}]})), "PORT: set port"),
         (json!({"scaling": {"minReplicas": 3, "maxReplicas": 2}}), "minReplicas"),
         (json!({"pod": {"labels": {"rouse.dev/function": "other"}}}), "pod.labels"),
         (json!({"pod": {"annotations": {"rouse.dev/a": "b"}}}), "pod.annotations"),
@@ -33,6 +45,21 @@ fn what_the_schema_would_refuse_is_refused_again() {
         let error = check(spec.clone()).expect_err(&spec.to_string()).to_string();
         assert!(error.contains(says), "{spec}: {error}");
     }
+}
+
+fn with(mut spec: Value, more: Value) -> Value {
+    json_patch::merge(&mut spec, &more);
+    spec
+}
+
+#[test]
+fn source_runs_in_the_image_of_its_runtime() {
+    let valid = check(fixtures::source(&"é".repeat(32_768))).unwrap();
+    assert_eq!(valid.image, "registry.example/python:1");
+    let cores =
+        |resources: Value| check(with(fixtures::source("a"), json!({"resources": resources}))).unwrap().cpu_milli;
+    assert_eq!((cores(json!({})), cores(json!({"cpu": "300m"}))), (72, 300));
+    assert_eq!(cores(json!({"cpu": "300m", "cpuLimit": 2})), 2000);
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! The ConfigMap with a revision's code. It is not watched, which would need the right to list every ConfigMap of the
+//! cluster: it is made before the Deployment and is immutable, so a Deployment says that it is there. Where a pod says that
+//! it is not, it is made again.
+
+use std::sync::Arc;
+
+use crds::{Reason, labels};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
+use runtime::{client::within, failure::Failure};
+use tracing::info;
+
+use super::{
+    DEADLINE, Stop,
+    child::{Made, child, create, may_write},
+    owner::{self, Owner},
+};
+use crate::{
+    context::Context,
+    function::{plan::config_map, validate::Valid},
+    metrics::ApiWrite,
+};
+
+/// Makes sure that the code is there. `deployment`: that of its revision; `failure`: why that does not start.
+pub(super) async fn ensure(
+    cx: &Context,
+    valid: &Valid,
+    deployment: Option<&Arc<Deployment>>,
+    failure: Option<&Failure>,
+) -> Result<(), Stop> {
+    let is_missing = failure.is_some_and(|failure| failure.reason == Reason::ContainerConfigError);
+    if deployment.is_some() && !is_missing {
+        return Ok(());
+    }
+    let Some(want) = config_map(valid) else { return Ok(()) };
+    match create(cx, valid, &want).await? {
+        Made::Now(_) => Ok(()),
+        // Its name can be known before it is there.
+        Made::Before(there) if there.data != want.data || there.immutable != want.immutable => {
+            Err(Stop::Taken(child(&want)))
+        }
+        Made::Before(_) => Ok(()),
+    }
+}
+
+/// Deletes the code of a retired revision, if it has any and that is ours.
+pub(super) async fn delete(cx: &Context, valid: &Valid, retired: &Deployment) -> Result<(), Stop> {
+    if !retired.labels().contains_key(labels::RUNTIME) {
+        return Ok(());
+    }
+    let api: Api<ConfigMap> = Api::namespaced(cx.client.clone(), &valid.namespace);
+    let name = retired.name_any();
+    let there = match within(DEADLINE, api.get_opt(&name)).await {
+        Ok(there) => there.filter(|there| owner::of(there, valid) == Owner::Ours),
+        Err(error) => return Err(Stop::of(super::Child { kind: "ConfigMap", name }, error)),
+    };
+    let Some(there) = there else { return Ok(()) };
+    let child = child(&there);
+    may_write(cx)?;
+    let preconditions = Some(Preconditions { uid: there.metadata.uid.clone(), resource_version: None });
+    match within(DEADLINE, api.delete(&name, &DeleteParams { preconditions, ..DeleteParams::background() })).await {
+        Ok(_) => {
+            info!(namespace = valid.namespace, child = %child, "Deleted with its revision.");
+            cx.metrics.wrote(ApiWrite::Delete);
+            Ok(())
+        }
+        Err(error) if super::child::is_stale(&error) => Ok(()),
+        Err(error) => Err(Stop::of(child, error)),
+    }
+}

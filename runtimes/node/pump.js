@@ -1,0 +1,95 @@
+'use strict';
+
+const { bytes } = require('./response.js');
+
+/**
+ * Writes the parts of a stream as they come and no faster than the caller reads them. When the caller goes away the source is
+ * told to stop.
+ *
+ * A source that fails before its first part has sent nothing yet and is answered 500. A source of one part, as most are, is
+ * sent in one piece with its length.
+ *
+ * @param {import('./response.js').FunctionResponse} res
+ * @param {{ next: () => any, return?: () => any }} parts of strings and bytes
+ * @param {boolean} [headFirst] true if status and headers are to be sent even though the first part is late
+ * @returns {Promise<void>} once the response is written
+ * @throws what the source throws
+ */
+async function pump(res, parts, headFirst = false) {
+  let over = false;
+  res.once('close', () => {
+    if (!over) call(() => parts.return?.());
+  });
+  try {
+    let coming = call(() => parts.next());
+    if (headFirst && (await soon(coming)) === LATE && !res.destroyed) res.flushHeaders();
+    let step = await coming;
+    if (step.done) return finish(res, '');
+    coming = call(() => parts.next());
+    const second = await soon(coming);
+    if (second !== LATE && second.done) return finish(res, part(step.value));
+    while (!step.done && !res.destroyed) {
+      if (!res.write(part(step.value))) await writable(res);
+      step = await coming;
+      if (!step.done) coming = call(() => parts.next());
+    }
+    res.end();
+  } finally {
+    over = true;
+  }
+}
+
+const LATE = Symbol('late');
+
+/**
+ * @param {import('./response.js').FunctionResponse} res
+ * @param {string | Uint8Array} body
+ */
+function finish(res, body) {
+  if (res.headersSent) res.end(body);
+  else res.finish(body);
+}
+
+/**
+ * What comes within this turn of the event loop.
+ *
+ * @param {Promise<any>} coming
+ */
+function soon(coming) {
+  return Promise.race([coming, new Promise((resolve) => setImmediate(resolve, LATE))]);
+}
+
+/**
+ * A promise whose failure may be looked at later, or not at all.
+ *
+ * @param {() => any} action
+ * @returns {Promise<any>}
+ */
+function call(action) {
+  const coming = new Promise((resolve) => resolve(action()));
+  coming.catch(() => {});
+  return coming;
+}
+
+/** @param {any} value */
+function part(value) {
+  if (typeof value === 'string') return value;
+  if (ArrayBuffer.isView(value)) return bytes(value);
+  throw new TypeError('A stream must consist of strings and bytes');
+}
+
+/** @param {import('http').ServerResponse} res */
+function writable(res) {
+  return new Promise((resolve) => {
+    const settle = () => {
+      res.off('drain', settle);
+      res.off('close', settle);
+      resolve(undefined);
+    };
+    res.on('drain', settle);
+    res.on('close', settle);
+    if (res.destroyed) settle();
+  });
+}
+
+module.exports = { pump };

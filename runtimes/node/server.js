@@ -1,0 +1,86 @@
+'use strict';
+
+const http = require('http');
+const failure = require('./failure.js');
+const { endLines } = require('./log.js');
+const { quit } = require('./stop.js');
+const { FunctionRequest } = require('./request.js');
+const { FunctionResponse } = require('./response.js');
+
+/** Bytes of a request's head; the activator has its own, lower limit. */
+const MAX_HEAD_BYTES = 64 * 1024;
+/**
+ * Connections that may wait to be taken. The 512th at once would otherwise be tried again by its kernel a second later; the
+ * kernel cuts this to its own limit, net.core.somaxconn.
+ */
+const BACKLOG = 4096;
+/** Characters of a request's id. */
+const ID_LENGTH = 128;
+
+/**
+ * Opens the port: from here on the activator sends requests.
+ *
+ * @param {import('./settings.js').Settings} settings
+ * @param {import('./call.js').Call} call
+ * @param {import('./stop.js').Stop} stop
+ */
+function listen({ port }, call, stop) {
+  /** @type {Set<FunctionResponse>} responses that are not done */
+  const running = new Set();
+  /** @type {Set<import('net').Socket>} connections that have brought no request yet, which Node does not count as idle */
+  const fresh = new Set();
+  const server = http.createServer({
+    IncomingMessage: FunctionRequest,
+    ServerResponse: /** @type {any} */ (FunctionResponse),
+    maxHeaderSize: MAX_HEAD_BYTES,
+    // The activator has the deadlines, and decides how long an idle connection is kept: were it closed from here, the next
+    // request could meet its end.
+    keepAliveTimeout: 0,
+    headersTimeout: 0,
+    requestTimeout: 0,
+  });
+
+  const onRequest = (/** @type {FunctionRequest} */ req, /** @type {FunctionResponse} */ res) => {
+    const store = { id: requestId(req), res, tails: [] };
+    // What says another length than it has is an error of the handler's, and no answer that nobody can read.
+    res.strictContentLength = true;
+    req.store = store;
+    res.store = store;
+    fresh.delete(req.socket);
+    running.add(res);
+    if (stop.asked) res.shouldKeepAlive = false;
+    res.once('close', () => {
+      endLines(store);
+      running.delete(res);
+      if (stop.asked) setImmediate(() => server.closeIdleConnections());
+    });
+    call(store, req, res);
+  };
+  server.on('connection', (socket) => {
+    fresh.add(socket);
+    socket.once('close', () => fresh.delete(socket));
+  });
+  server.on('request', onRequest);
+  // The 100 is sent when the body is wanted.
+  server.on('checkContinue', onRequest);
+  server.on('error', (/** @type {NodeJS.ErrnoException} */ error) => failure.crash(`The server could not listen on port ${port}: ${error.code}.`));
+
+  stop.drain = () => {
+    server.close(() => quit());
+    for (const res of running) res.shouldKeepAlive = false;
+    server.closeIdleConnections();
+    for (const socket of fresh) socket.destroy();
+  };
+  failure.loaded();
+  server.listen({ port, backlog: BACKLOG });
+  call.warm?.();
+}
+
+/** @param {FunctionRequest} req */
+function requestId(req) {
+  const id = req.headers['x-request-id'];
+  if (typeof id === 'string' && id !== '') return id.slice(0, ID_LENGTH);
+  return Math.random().toString(16).slice(2, 18).padEnd(16, '0');
+}
+
+module.exports = { listen };
