@@ -44,10 +44,16 @@ fn a_deleted_function_leaves_nothing() {
             if awake {
                 ensure!(scene.get("passing", "/").await?.status == 200);
             }
-            let made: Vec<String> =
-                inventory::namespace(&scene.client, &scene.namespace).await?.difference(&before).cloned().collect();
-            // Beside the Function: Deployment, ReplicaSet, Service, ServiceAccount; and the pod while there is one.
-            ensure!(made.len() == if awake { 6 } else { 5 }, "{made:?}");
+            // Beside the Function: Deployment, ReplicaSet, Service, ServiceAccount; and the pod while there is one. A
+            // Function is Ready before Kubernetes has made the ReplicaSet.
+            let wanted = if awake { 6 } else { 5 };
+            let mut made = Vec::new();
+            let all = until("all is made", PATIENCE, async || {
+                made =
+                    inventory::namespace(&scene.client, &scene.namespace).await?.difference(&before).cloned().collect();
+                Ok((made.len() == wanted).then_some(()))
+            });
+            all.await.with_context(|| format!("made: {made:?}"))?;
             let how = DeleteParams { propagation_policy: Some(propagation), ..DeleteParams::default() };
             scene.api::<Function>().delete("passing", &how).await?;
             let began = Instant::now();
