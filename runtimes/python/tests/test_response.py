@@ -8,7 +8,7 @@ import unittest
 from .process import Process, answers, until
 
 SOURCE = """
-import dataclasses, datetime, decimal, http, time, uuid
+import dataclasses, datetime, decimal, http, threading, uuid
 from rouse import HTTPError, Response
 
 @dataclasses.dataclass
@@ -29,9 +29,11 @@ def fails(after):
     finally:
         print("closed")
 
+go_on = threading.Event()
+
 def slowly():
     yield "first"
-    time.sleep(0.4)
+    go_on.wait()
     yield "second"
 
 def bad_close():
@@ -181,6 +183,7 @@ class Responses(unittest.TestCase):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Return: slowly()\r\n\r\n")
             data = sock.recv(1000)
             self.assertTrue(data.endswith(b"\r\n\r\n5\r\nfirst\r\n"))
+            self.function.get(X_Return="go_on.set()")
             self.assertEqual(sock.recv(1000)[:9], b"6\r\nsecond")
 
     def test_a_stream_of_no_use_is_closed(self) -> None:
