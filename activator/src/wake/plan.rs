@@ -1,5 +1,6 @@
 //! What the waker does next. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crds::function::Scaling;
@@ -16,8 +17,10 @@ const RAISE_EVERY: Duration = Duration::from_millis(100);
 const WATCH_LAG: Duration = Duration::from_secs(1);
 
 /// The last write that the API server took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
+    /// Of which Deployment. What was written of another revision's says nothing about this one, whose version may be older.
+    pub deployment: Arc<str>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// `metadata.resourceVersion` of the answer, if it is a number.
@@ -45,7 +48,7 @@ pub enum Step {
 /// lowered it, and it is raised again at once.
 pub fn step(held: u32, scaling: &Scaling, watched: &Workload, asked: Option<&Asked>, now: Instant) -> Step {
     let need = need(scaling, held);
-    let Some(asked) = asked else {
+    let Some(asked) = asked.filter(|asked| asked.deployment == watched.name) else {
         return if need > watched.replicas { Step::Write(need) } else { Step::Rest };
     };
     let lag_ends = asked.at + WATCH_LAG;
@@ -100,12 +103,12 @@ mod tests {
     #[tokio::test]
     async fn a_burst_costs_two_writes() {
         let now = Instant::now();
-        let first = Asked { replicas: 1, version: Some(7), at: now, writes: 1 };
+        let first = Asked { deployment: "hello-1".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
         let after = |ms| now + Duration::from_millis(ms);
         assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(20)));
         assert_eq!(step(50, &ten(), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(20)));
         assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(20)), Step::Write(5));
-        let second = Asked { replicas: 5, version: Some(8), at: after(20), writes: 2 };
+        let second = Asked { deployment: "hello-1".into(), replicas: 5, version: Some(8), at: after(20), writes: 2 };
         assert_eq!(step(50, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Rest);
         assert_eq!(step(51, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(120)));
     }
@@ -113,15 +116,24 @@ mod tests {
     #[tokio::test]
     async fn a_lowering_is_raised_at_once() {
         let now = Instant::now();
-        let asked = Asked { replicas: 1, version: Some(7), at: now, writes: 1 };
+        let asked = Asked { deployment: "hello-1".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
         assert_eq!(step(1, &ten(), &workload(0, 6), Some(&asked), now), Step::Rest, "the watch is behind");
         assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Write(1));
+    }
+
+    /// The revision before this one was asked for while its successor, which is older than the answer, was not known yet.
+    #[tokio::test]
+    async fn another_deployment_is_asked_for_anew() {
+        let now = Instant::now();
+        let asked = Asked { deployment: "hello-0".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
+        assert_eq!(step(1, &ten(), &workload(0, 6), Some(&asked), now), Step::Write(1));
+        assert_eq!(step(1, &ten(), &workload(1, 6), Some(&asked), now), Step::Rest);
     }
 
     #[tokio::test]
     async fn without_versions_time_decides() {
         let now = Instant::now();
-        let asked = Asked { replicas: 1, version: None, at: now, writes: 1 };
+        let asked = Asked { deployment: "hello-1".into(), replicas: 1, version: None, at: now, writes: 1 };
         assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Wait(now + WATCH_LAG));
         assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now + WATCH_LAG), Step::Write(1));
     }

@@ -156,7 +156,7 @@ impl Waker {
     }
 
     fn verdict(&self, function: &Function, episode: &Episode, now: Instant) -> Option<Failure> {
-        let since = episode.asked.map_or(episode.began, |asked| asked.at);
+        let since = episode.asked.as_ref().map_or(episode.began, |asked| asked.at);
         let stale = episode.stale.as_ref().map(|failure| (failure, since));
         function.failed(now, &Patience { unschedulable: self.unschedulable, stale })
     }
@@ -176,17 +176,20 @@ impl Waker {
     async fn write(&self, function: &Function, episode: &mut Episode, replicas: i32) {
         let deployment = Arc::clone(&function.spec.load().revision);
         let at = Instant::now();
-        if episode.asked.is_none() {
+        // Each revision has a start of its own.
+        let writes =
+            episode.asked.as_ref().filter(|asked| asked.deployment == deployment).map_or(0, |asked| asked.writes);
+        if writes == 0 {
             function.wakes.sent(at);
         }
         let answer = scale::write(&self.client, &function.key.namespace, &deployment, replicas).await;
-        let writes = episode.asked.map_or(0, |asked| asked.writes) + 1;
+        let writes = writes + 1;
         let error = match answer {
             Ok(version) => {
                 function.wakes.answered(Instant::now());
                 self.metrics.wake(function, WakeResult::Ok);
                 debug!(function = %function.key, replicas, "Woken.");
-                episode.asked = Some(Asked { replicas, version, at, writes });
+                episode.asked = Some(Asked { deployment, replicas, version, at, writes });
                 episode.backoff = SHORTEST;
                 episode.conflict = false;
                 episode.refused_since = None;
@@ -200,7 +203,7 @@ impl Waker {
         match meaning {
             Meaning::Already => {
                 self.metrics.wake(function, WakeResult::Already);
-                episode.asked = Some(Asked { replicas, version: None, at, writes });
+                episode.asked = Some(Asked { deployment, replicas, version: None, at, writes });
             }
             Meaning::Conflict => {
                 self.metrics.wake(function, WakeResult::Conflict);

@@ -87,3 +87,20 @@ async fn drained_pods_that_cannot_be_taken_back_are_waited_for() {
     pod.slots.restore();
     assert!(timeout(Duration::from_secs(1), ticket.granted()).await.unwrap().is_ok());
 }
+
+/// A request comes as the function changes: the Deployment of the revision before is still the one to wake. Its answer is newer
+/// than all that the watch will ever say of the next one.
+#[tokio::test(start_paused = true)]
+async fn a_function_that_changes_as_it_is_woken_is_woken_as_what_it_is_now() {
+    let (function, _ticket, mut api) = waking();
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": "9"}, "spec": {"replicas": 1}});
+    answer(&mut api, 200, scale.clone()).await;
+    let mut spec = Spec::clone(&function.spec.load());
+    spec.revision = "r2".into();
+    function.spec.store(Arc::new(spec));
+    function.workload.store(Some(Arc::new(Workload { name: "r2".into(), replicas: 0, version: Some(5) })));
+    let (asked, respond) = timeout(2 * TICK, api.next_request()).await.expect("it is never woken").unwrap();
+    assert!(asked.uri().path().ends_with("/deployments/r2/scale"), "{}", asked.uri());
+    respond.send_response(Response::new(Body::from(scale.to_string().into_bytes())));
+    assert!(timeout(10 * TICK, api.next_request()).await.is_err(), "once");
+}
