@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import select
@@ -40,7 +41,12 @@ class Loop:
     def run(self, stop: int) -> None:
         """Serves until `stop` becomes readable, then drains. Not `asyncio.run`: that would wait for what user code left behind."""
         self._loop = asyncio.new_event_loop()
-        self._loop.run_until_complete(self._main(stop))
+        main = self._loop.create_task(self._main(stop))
+        main.add_done_callback(lambda _: self._loop.stop())
+        while not main.done():
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):  # as in `bridge`
+                self._loop.run_forever()
+        main.result()
 
     async def _main(self, stop: int) -> None:
         loop = self._loop

@@ -196,12 +196,71 @@ class AsyncResponses(Responses):
         return ASYNC_SOURCE
 
 
+EXITS = """
+import asyncio, sys
+
+async def exits():
+    sys.exit(3)
+
+async def stream(first=None):
+    await (first or exits)()
+    yield "never"
+
+async def child():
+    await asyncio.gather(exits())
+
+async def inner(request):
+    print(request.path)
+    match request.path:
+        case "/slow": await event().wait()
+        case "/last": event().set()
+        case "/exit": await exits()
+        case "/interrupt": raise KeyboardInterrupt
+        case "/child": await child()
+        case "/callback": asyncio.get_running_loop().call_soon(sys.exit)
+        case "/stop": asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    return "alive"
+
+seen = []
+
+def event():
+    if not seen:
+        seen.append(asyncio.Event())
+    return seen[0]
+
+def stream_of(path):
+    return {"/stream": stream, "/child-of-stream": lambda: stream(child)}.get(path, lambda: None)()
+"""
+
+PLAIN_EXITS = EXITS + "def handler(request): return stream_of(request.path) or inner(request)\n"
+ASYNC_EXITS = EXITS + "async def handler(request): return stream_of(request.path) or await inner(request)\n"
+
+
 class Bridged(unittest.TestCase):
     def test_a_plain_handler_that_returns_an_awaitable(self) -> None:
         source = "import asyncio\nasync def f(): await asyncio.sleep(0); print('in'); return 'awaited'\ndef handler(request): return f()\n"
         with Process(source) as function:
             self.assertEqual(function.get(X_Request_Id="id").text, "awaited")
             self.assertEqual(function.stdout, "[id] in\n")
+
+    def test_an_exit_within_is_the_end_of_its_request_alone(self) -> None:
+        """asyncio lets SystemExit and KeyboardInterrupt out of a task, and out of its loop."""
+        for source in (PLAIN_EXITS, ASYNC_EXITS):
+            with self.subTest(source=source[-80:]), Process(source) as function:
+                slow = function.connect()
+                slow.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+                until(lambda function=function: "/slow" in function.stdout)
+                for path in ("/exit", "/interrupt", "/stream", "/child", "/child-of-stream"):
+                    answer = function.get(path, X_Request_Id=path)
+                    self.assertEqual((answer.status, answer.text), (500, f"The function failed. Request ID: {path}\n"), function.stderr)
+                    end = "KeyboardInterrupt" if path == "/interrupt" else "SystemExit: 3"
+                    self.assertIn(f"[{path}] {end}\n", function.stderr)
+                for path in ("/callback", "/stop", "/last"):
+                    self.assertEqual(function.get(path).text, "alive", path)
+                self.assertTrue(slow.recv(1000).endswith(b"alive"))
+                function.terminate()
+                self.assertEqual(function.exit_code(), 0)
 
     def test_something_cancelled_that_is_not_the_request(self) -> None:
         source = (
