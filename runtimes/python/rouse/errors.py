@@ -6,13 +6,14 @@ from __future__ import annotations
 class HTTPError(Exception):
     """Ends a request with a status and one plain sentence for the caller.
 
-    Raised by our own reading of requests (400, 413, 415, 431, 501) and usable by a handler.
+    Raised by our own reading of requests (400, 413, 415, 431, 501, 503) and usable by a handler.
     """
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, text)
         self.status = status
         self.text = text
+        self.headers = headers
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"

@@ -63,6 +63,7 @@ class Pool:
                     if short:
                         self._start()
                     self._serve(exchange)
+                    exchange = None  # nor is its body kept until the next one comes
                     with self._lock:
                         self._free += 1
 

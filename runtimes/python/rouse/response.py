@@ -105,15 +105,11 @@ def of(value: Any) -> Response:
 
 def failed(request_id: str) -> Response:
     """The answer to a request whose handler raised: nothing of the exception is in it."""
-    return plain(500, f"The function failed. Request ID: {request_id}\n")
+    return Response(f"The function failed. Request ID: {request_id}\n", 500, content_type=PLAIN)
 
 
 def refused(error: HTTPError) -> Response:
-    return plain(error.status, error.text + "\n")
-
-
-def plain(status: int, text: str) -> Response:
-    return Response(text, status, content_type=PLAIN)
+    return Response(error.text + "\n", error.status, error.headers, content_type=PLAIN)
 
 
 def status_code(status: Any) -> int:

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .request import Request
     from .response import Response
+    from .room import Room
     from .wire import Head
 
 BACKLOG = 1024
@@ -51,11 +52,11 @@ class Exchange:
 class Server:
     """Accepts, reads, answers, drains. Its methods may be called from any thread."""
 
-    def __init__(self, port: int, max_body_bytes: int) -> None:
+    def __init__(self, port: int, room: Room) -> None:
         """Listens from here on. `OSError` if the port is taken."""
         self.epoll = select.epoll()
         self.draining = False
-        self._max_body_bytes = max_body_bytes
+        self._room = room
         self._connections: dict[int, Connection] = {}
         self._sender: Sender | None = None
         self._full = False
@@ -79,7 +80,7 @@ class Server:
         if connection is None:
             return None
         try:
-            complete = connection.advance(self._max_body_bytes)
+            complete = connection.advance()
         except Gone:
             self.cut(connection)
         except HTTPError as error:
@@ -103,6 +104,7 @@ class Server:
         answer = self.answer(exchange, response)
         data = answer.head if answer.bodiless else answer.head + response.data
         connection = exchange.connection
+        connection.answered()  # first: its caller may send the next body on another connection as soon as it has the answer
         try:
             sent = connection.send(data)
         except Gone:
@@ -118,7 +120,7 @@ class Server:
         if close:
             self.cut(connection)
             return
-        connection.busy = False
+        connection.end()
         self._arm(connection)
 
     def _take(self, fd: int) -> Connection | None:
@@ -189,7 +191,7 @@ class Server:
                 continue  # once more, as room that was made meanwhile would be missed
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock, address[0].removeprefix("::ffff:"))
+            connection = Connection(sock, address[0].removeprefix("::ffff:"), self._room)
             with self._lock:
                 if self.draining:
                     sock.close()
@@ -205,6 +207,7 @@ class Server:
         response = refused(error)
         answer = Answer(response, "GET", http10=False, keep_alive=False)
         try:
+            connection.end()
             connection.send(answer.head + response.data)
             connection.discard()
             self._arm(connection)

@@ -6,8 +6,13 @@ import os
 
 from .errors import Unloadable
 
-DEFAULT_MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The largest body of a request that is kept in memory, in bytes; FUNCTION_MAX_BODY_BYTES changes it."""
+MIB = 1024 * 1024
+
+DEFAULT_MAX_BODY_BYTES = 32 * MIB
+"""The largest body of a request, in bytes, where the heap is large enough or nothing is known of it; FUNCTION_MAX_BODY_BYTES changes it."""
+
+BODIES_WITHOUT_HEAP = 4
+"""How many of the largest bodies may be in memory at once where nothing is known of the heap."""
 
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 
@@ -21,13 +26,16 @@ THREADS_AT_MOST = 128
 class Settings:
     """One process's configuration. `Unloadable` if a value cannot be meant."""
 
-    __slots__ = ("max_body_bytes", "port", "signature", "source", "target", "threads")
+    __slots__ = ("max_bodies_bytes", "max_body_bytes", "port", "signature", "source", "target", "threads")
 
     def __init__(self, environ: dict[bytes, bytes]) -> None:
         self.port = _number(environ, "PORT", 8080, 1, 65535)
         self.target = _text(environ, "FUNCTION_TARGET") or "handler"
         self.signature = _text(environ, "FUNCTION_SIGNATURE_TYPE") or "http"
-        self.max_body_bytes = _number(environ, "FUNCTION_MAX_BODY_BYTES", DEFAULT_MAX_BODY_BYTES, 0, 1 << 40)
+        heap = _number(environ, "ROUSE_HEAP_MIB", 0, 0, 1 << 30) * MIB
+        largest = min(heap // 4 or DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_BODY_BYTES)
+        self.max_body_bytes = _number(environ, "FUNCTION_MAX_BODY_BYTES", largest, 0, 1 << 40)
+        self.max_bodies_bytes = max(heap // 2, self.max_body_bytes) if heap else BODIES_WITHOUT_HEAP * self.max_body_bytes
         cores = (os.cpu_count() or 1) * 1000
         self.threads = threads(_number(environ, "ROUSE_CPU_MILLI", cores, 1, 1_000_000))
         self.source = _source(environ)
