@@ -50,7 +50,7 @@ def serve() -> None:
     else:
         from .pool import Pool
 
-        Pool(server, call, given.threads).run(stop)
+        Pool(server, call).run(stop)
 
 
 def _stop_signal() -> int:

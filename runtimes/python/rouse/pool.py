@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from .response import Response
     from .server import Exchange, Server
 
+THREADS = 128
+"""How many plain handlers run at once, whatever the CPU: most wait for something else, and a stream holds its thread to its end. More
+than the hundred requests for which the autoscaler keeps one pod (docs/scaling.md).
+"""
+
 
 class Pool:
-    """At most `size` threads run handlers at once. A thread more is started whenever the last free one takes a request."""
+    """A thread more is started whenever the last free one takes a request."""
 
-    def __init__(self, server: Server, call: Call, size: int) -> None:
+    def __init__(self, server: Server, call: Call) -> None:
         self._server = server
         self._call = call
-        self._size = size
+        self._size = THREADS
         self._started = 0
         self._free = 0
         self._lock = threading.Lock()

@@ -43,7 +43,6 @@ class Process:
             b"PATH": os.environb.get(b"PATH", b""),
             b"PORT": str(self.port).encode(),
             b"ROUSE_SOURCE": text,
-            b"ROUSE_CPU_MILLI": b"250",
             b"ROUSE_TERMINATION_LOG": str(self.folder / "termination-log").encode(),
         }
         environ.update({name.encode(): value.encode() for name, value in env.items()})

@@ -9,6 +9,8 @@ import threading
 import time
 import unittest
 
+from rouse.pool import THREADS
+
 from .process import Process, everything, until
 
 SOURCE = """
@@ -130,11 +132,11 @@ class Stops(unittest.TestCase):
 
     def test_requests_that_wait_for_a_thread_are_answered(self) -> None:
         """Also those of which not even the head was read when the signal came, and one whose body follows only then."""
-        with Process(self.source, ROUSE_CPU_MILLI="1") as function:
-            full = [function.connect() for _ in range(16)]
+        with Process(self.source) as function:
+            full = [function.connect() for _ in range(THREADS)]
             for sock in full:
-                sock.sendall(b"GET /?s=0.5 HTTP/1.1\r\nHost: x\r\n\r\n")
-            until(lambda: function.stdout.count("running") == 16)
+                sock.sendall(b"GET /?s=2 HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(lambda: function.stdout.count("running") == THREADS)
             waiting = [function.connect() for _ in range(8)]
             for sock in waiting:
                 sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
