@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class HTTPError(Exception):
-    """Ends a request with a status and one plain sentence for the caller.
+    """Ends a request with a status and what its caller is told: one plain sentence, or a dict or list as JSON.
 
     Raised by our own reading of requests (400, 413, 415, 431, 501, 503) and usable by a handler.
     """
 
-    def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, text: Any, headers: dict[str, str] | None = None) -> None:
+        """`ValueError` or `TypeError`, here where the source's own line is to blame, for what is no such answer."""
         super().__init__(status, text)
-        self.status = status
+        self.status = int(status)
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"not the status of an error: {self.status}")
+        if not isinstance(text, (str, dict, list)):
+            raise TypeError(f"an HTTPError tells a str, dict or list, not {type(text).__name__}")
         self.text = text
         self.headers = headers
 

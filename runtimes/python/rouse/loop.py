@@ -10,7 +10,6 @@ import select
 
 from . import failure, log, response
 from .connection import STALL_SECONDS, Gone
-from .errors import HTTPError
 from .pool import encoded
 
 TYPE_CHECKING = False
@@ -109,16 +108,10 @@ class Loop:
             if hasattr(value, "__await__"):
                 value = await value
             return response.of(value)
-        except HTTPError as error:
-            print(f"The request was refused with {error}")
-            return response.refused(error)
-        except asyncio.CancelledError as error:
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                raise
-            failure.log_trace(error)
         except BaseException as error:
-            failure.log_trace(error)
-        return response.failed(exchange.request.id)
+            if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            return response.raised(error, exchange.request.id)
 
     def _respond(self, exchange: Exchange, answer: Response) -> None:
         self._end(exchange)
@@ -148,13 +141,15 @@ class Loop:
             if isinstance(error, asyncio.CancelledError):
                 raise
         except BaseException as error:
-            failure.log_trace(error)
-            await _close(source)
             if begun:
+                failure.log_trace(error)
+                await _close(source)
                 self._end(exchange)
                 self._server.cut(connection)
             else:
-                self._respond(exchange, response.failed(exchange.request.id))
+                refusal = response.raised(error, exchange.request.id)
+                await _close(source)
+                self._respond(exchange, refusal)
         else:
             self._end(exchange)
             self._server.release(connection, form.close)

@@ -7,7 +7,6 @@ import threading
 
 from . import failure, log, response
 from .connection import Gone
-from .errors import HTTPError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,19 +94,15 @@ class Pool:
 
                 value = bridge.wait(value)
             return response.of(value)
-        except HTTPError as error:
-            print(f"The request was refused with {error}")
-            return response.refused(error)
         except BaseException as error:
-            failure.log_trace(error)
-            return response.failed(exchange.request.id)
+            return response.raised(error, exchange.request.id)
 
     def _respond(self, exchange: Exchange, answer: Response) -> None:
         log.finish(exchange.scope)  # before the caller has the answer and may look for them
         self._server.respond(exchange, answer)
 
     def _stream(self, exchange: Exchange, answer: Response) -> None:
-        """Sends each piece as it comes. An error before the first one is a plain 500, a later one cuts the connection."""
+        """Sends each piece as it comes. An error before the first one is answered as any other, a later one cuts the connection."""
         source: Any = answer.stream
         if answer.async_stream is not None:
             from . import bridge
@@ -129,12 +124,14 @@ class Pool:
             _close(source)
             self._server.cut(connection)
         except BaseException as error:
-            failure.log_trace(error)
-            _close(source)
             if begun:
+                failure.log_trace(error)
+                _close(source)
                 self._server.cut(connection)
             else:
-                self._respond(exchange, response.failed(exchange.request.id))
+                refusal = response.raised(error, exchange.request.id)
+                _close(source)
+                self._respond(exchange, refusal)
         else:
             log.finish(exchange.scope)
             self._server.release(connection, form.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import failure
 from .errors import HTTPError
 from .fields import Headers
 
@@ -103,13 +104,22 @@ def of(value: Any) -> Response:
     return Response(value)
 
 
-def failed(request_id: str) -> Response:
-    """The answer to a request whose handler raised: nothing of the exception is in it."""
+def raised(error: BaseException, request_id: str) -> Response:
+    """The answer to a request whose handler raised: the status of an `HTTPError`, else a 500 that says nothing of it, as the log does."""
+    try:
+        if isinstance(error, HTTPError):
+            print(f"The request was refused with {error}")
+            return refused(error)
+    except Exception as another:  # a class of the source's own
+        error = another
+    failure.log_trace(error)
     return Response(f"The function failed. Request ID: {request_id}\n", 500, content_type=PLAIN)
 
 
 def refused(error: HTTPError) -> Response:
-    return Response(error.text + "\n", error.status, error.headers, content_type=PLAIN)
+    if isinstance(error.text, str):
+        return Response(error.text + "\n", error.status, error.headers, content_type=PLAIN)
+    return Response(error.text, error.status, error.headers)
 
 
 def status_code(status: Any) -> int:

