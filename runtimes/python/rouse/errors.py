@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+MAX_NAME_CHARACTERS = 60
+"""How much of a missing field's name its caller is shown."""
+
+
 class HTTPError(Exception):
     """Ends a request with a status and what its caller is told: one plain sentence, or a dict or list as JSON.
 
@@ -26,6 +30,14 @@ class HTTPError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"
+
+
+class Missing(HTTPError, KeyError):
+    """A field that the request does not have: the caller's fault, as in Flask, unless the handler catches it as a `KeyError`."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(400, f"The request has no {str(name)[:MAX_NAME_CHARACTERS]!a}.")
+        self.args = (name,)
 
 
 class Unloadable(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .errors import HTTPError
+from .errors import HTTPError, Missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from .wire import Head
 
 _UNSET: Any = object()
+
+
+class Cookies(dict[str, str]):
+    """`Missing` if there is none of a name."""
+
+    def __missing__(self, name: str) -> str:
+        raise Missing(name)
 
 
 class Request:
@@ -133,8 +140,8 @@ class Request:
         return self._head.length if "content-length" in self.headers else None
 
     @property
-    def cookies(self) -> dict[str, str]:
-        cookies: dict[str, str] = {}
+    def cookies(self) -> Cookies:
+        cookies = Cookies()
         for line in self.headers.getlist("cookie"):
             for pair in line.split(";"):
                 name, equals, value = pair.strip().partition("=")

@@ -60,6 +60,29 @@ class Requests(unittest.TestCase):
             with self.subTest(ask=ask):
                 self.check(ask, expected, path=path)
 
+    def test_what_is_missing_is_the_callers_fault(self) -> None:
+        for ask, named in [
+            ("request.args['n']", "'n'"),
+            ("request.form['n']", "'n'"),
+            ("request.files['n']", "'n'"),
+            ("request.headers['N']", "'N'"),
+            ("request.cookies['n']", "'n'"),
+            ("request.args['\\u00e9\\n<b>' + 'x' * 1000]", "'\\xe9\\n<b>" + "x" * 55 + "'"),
+        ]:
+            with self.subTest(ask=ask):
+                answer = self.function.get(X_Ask=ask)
+                self.assertEqual((answer.status, answer.text), (400, f"The request has no {named}.\n"), self.function.stderr)
+                self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual(self.function.get(X_Ask="{}['n']").status, 500)
+
+    def test_what_is_missing_can_be_caught(self) -> None:
+        source = (
+            "def handler(request):\n    try:\n        return request.args['n']\n"
+            "    except KeyError as error:\n        return [error.args, error.status]\n"
+        )
+        with Process(source) as function:
+            self.assertEqual(function.get().text, '[["n"],400]\n')
+
     def test_headers(self) -> None:
         for ask, expected in [
             ("request.headers['x-one']", "1"),
