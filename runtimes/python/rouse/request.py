@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import io
     from typing import Any
 
+    from .authorization import Authorization
     from .fields import Fields, Headers
     from .wire import Head
 
@@ -112,6 +113,14 @@ class Request:
         return self._args
 
     @property
+    def values(self) -> Fields:
+        """The fields of the query, and then those of a form that was sent with a method that has a body."""
+        from .fields import Fields
+
+        form = self.form.items(multi=True) if self.method in ("POST", "PUT", "PATCH") else []
+        return Fields(self.args.items(multi=True) + form)
+
+    @property
     def remote_addr(self) -> str:
         """The caller's address: the activator's word for it, else the connection's peer."""
         forwarded: str = self.headers.get("x-forwarded-for", "")
@@ -150,6 +159,13 @@ class Request:
                         value = value[1:-1]
                     cookies.setdefault(name.strip(), value.strip())
         return cookies
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What the Authorization header says, with `type`, `username`, `password` and `token`; None without a usable one."""
+        from .authorization import parsed
+
+        return parsed(self.headers.get("authorization", ""))
 
     @property
     def user_agent(self) -> str:
@@ -208,7 +224,7 @@ class Request:
 
     @property
     def files(self) -> Fields:
-        """The files of a multipart form, each with `filename`, `content_type`, `stream` and `read()`."""
+        """The files of a multipart form, each with `filename`, `content_type`, `stream`, `read()` and `save(path)`."""
         return self._parts()[1]
 
     def _parts(self) -> tuple[Fields, Fields]:

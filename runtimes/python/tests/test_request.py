@@ -60,6 +60,27 @@ class Requests(unittest.TestCase):
             with self.subTest(ask=ask):
                 self.check(ask, expected, path=path)
 
+    def test_query_and_form_together(self) -> None:
+        kind = "application/x-www-form-urlencoded"
+        ask = "request.values.to_dict(flat=False)"
+        self.check(ask, {"a": ["1", "2"], "b": ["3"]}, "POST", "/?a=1", b"a=2&b=3", Content_Type=kind)
+        self.check(ask, {"a": ["1"]}, "GET", "/?a=1", b"a=2&b=3", Content_Type=kind)
+
+    def test_authorization(self) -> None:
+        of = "(lambda a: a and (a.type, a.username, a.password, a.token))(request.authorization)"
+        for value, expected in [
+            ("Basic dMO8OnA6dw==", ("basic", "tü", "p:w", None)),
+            ("BASIC  dTo=", ("basic", "u", "", None)),
+            ("Basic ?", None),
+            ("Basic dQ==", None),
+            ("Basic", None),
+            ("Bearer a.b-c=", ("bearer", None, None, "a.b-c=")),
+            ("Digest  a=b, c", ("digest", None, None, "a=b, c")),
+        ]:
+            with self.subTest(value=value):
+                self.check(of, expected, Authorization=value)
+        self.check("request.authorization", None)
+
     def test_what_is_missing_is_the_callers_fault(self) -> None:
         for ask, named in [
             ("request.args['n']", "'n'"),
@@ -181,6 +202,20 @@ class Requests(unittest.TestCase):
             body=body,
             Content_Type=kind,
         )
+        self.check(
+            "[request.files['f'].save(p) for p in ['/dev/null']], request.files['f'].stream.read()",
+            ([None], b""),
+            "POST",
+            body=body,
+            Content_Type=kind,
+        )
+        source = (
+            "import io\ndef handler(request):\n    file = io.BytesIO()\n    request.files['f'].save(file)\n"
+            "    request.files['f'].stream.seek(250)\n    request.files['f'].save('saved')\n    return file.getvalue()\n"
+        )
+        with Process(source) as function:
+            self.assertEqual(function.ask("POST", "/", body, {"Content-Type": kind}).body, data)
+            self.assertEqual((function.folder / "saved").read_bytes(), data[250:])
         for bad in (body[:-20], b"", b"--B\r\n\r\n"):
             answer = self.function.ask("POST", "/", bad, {"X-Ask": "request.form", "Content-Type": kind})
             self.assertEqual(answer.status, 400)
