@@ -10,12 +10,13 @@ import select
 
 from . import failure, log, response
 from .connection import STALL_SECONDS, Gone
-from .pool import encoded
+from .pool import THREADS, encoded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from typing import Any
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
+    from typing import Any, ClassVar
 
     from .call import Call
     from .connection import Connection
@@ -175,22 +176,42 @@ class Loop:
 class _InThreads:
     """The pieces of a plain iterator, each made in a thread. As `bridge.Pieces`, the other way round."""
 
+    _threads: ClassVar[ThreadPoolExecutor | None] = None
+    """Not asyncio's own, which are few, and the user's."""
+
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
+        self._context = contextvars.copy_context()
+        self._step: asyncio.Future[Any] | None = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        piece = await asyncio.to_thread(next, self._source, _END)
+        step = self._step = self._in_thread(next, self._source, _END)
+        await asyncio.wait([step])  # a caller that goes ends this, and not the step, for which `aclose` waits then
+        self._step = None
+        piece = step.result()
         if piece is _END:
             raise StopAsyncIteration
         return piece
 
     async def aclose(self) -> None:
+        if self._step is not None:
+            await asyncio.wait([self._step])
+            error = self._step.exception()
+            if error is not None:
+                failure.log_trace(error)
         close = getattr(self._source, "close", None)
         if close is not None:
-            await asyncio.to_thread(close)
+            await self._in_thread(close)
+
+    def _in_thread(self, function: Callable[..., Any], *given: Any) -> asyncio.Future[Any]:
+        if _InThreads._threads is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            _InThreads._threads = ThreadPoolExecutor(THREADS, "rouse")
+        return asyncio.get_running_loop().run_in_executor(_InThreads._threads, self._context.run, function, *given)
 
 
 async def _close(source: Any) -> None:

@@ -83,18 +83,21 @@ def handler(request):
             self.assertLess(function.peak_mib, 32)
 
     def test_a_hundred_streams_leave_room_for_a_request(self) -> None:
-        """The autoscaler adds a pod only for what is beyond a hundred requests at once."""
+        """The autoscaler adds a pod only for what is beyond a hundred requests at once. Here no stream goes on before all are there."""
         source = (
-            "import time\ndef events():\n    while True:\n        yield 'data: x\\n\\n'\n        time.sleep(0.5)\n"
-            "def handler(request): return events() if request.path == '/events' else 'ok'\n"
+            "import threading\ntogether = threading.Barrier(100)\n"
+            "def events():\n    together.wait()\n    yield 'data: x\\n\\n'\n    threading.Event().wait()\n"
         )
-        with Process(source, ROUSE_CPU_MILLI="73") as function:  # what a pod has by default
-            streams = [function.connect() for _ in range(100)]
-            for sock in streams:
-                sock.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
-            for sock in streams:
-                self.assertIn(b"data: x", sock.recv(1000))
-            self.assertEqual(function.get().text, "ok")
+        for prefix in ("", "async "):
+            handler = f"{prefix}def handler(request): return events() if request.path == '/events' else 'ok'\n"
+            # 73 is what a pod has by default
+            with self.subTest(prefix=prefix), Process(source + handler, ROUSE_CPU_MILLI="73") as function:
+                streams = [function.connect() for _ in range(100)]
+                for sock in streams:
+                    sock.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+                for sock in streams:
+                    self.assertIn(b"data: x", sock.recv(1000))
+                self.assertEqual(function.get().text, "ok")
 
     def test_those_that_wait_are_served_in_their_order(self) -> None:
         source = (

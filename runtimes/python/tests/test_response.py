@@ -208,8 +208,9 @@ class Responses(unittest.TestCase):
         with self.assertRaises(http.client.IncompleteRead) as caught:
             answers(data, "GET")
         self.assertEqual(caught.exception.partial, b"partpart")
-        until(lambda: "[cut] RuntimeError: in the stream" in self.function.stderr)
+        until(lambda: self.function.stderr.count("[cut] RuntimeError: in the stream") == 1)
         until(lambda: self.function.stdout.count("closed") == closed + 1)
+        self.assertEqual(self.function.stderr.count("[cut] RuntimeError: in the stream"), 1)
 
     def test_a_stream_that_fails_in_its_end_is_cut(self) -> None:
         with self.assertRaises(http.client.IncompleteRead):
@@ -300,6 +301,26 @@ class Bridged(unittest.TestCase):
                 self.assertTrue(slow.recv(1000).endswith(b"alive"))
                 function.terminate()
                 self.assertEqual(function.exit_code(), 0)
+
+    def test_a_caller_that_leaves_a_plain_generator_within_its_step(self) -> None:
+        """The generator is closed when the step has ended: closing it within is an error, and would leave it open."""
+        source = (
+            "import threading\ngo = threading.Event()\n"
+            "def events():\n    try:\n        yield 'x'\n        print('in the step')\n        go.wait()\n        FAILS\n        yield 'y'\n"
+            "    finally:\n        print('closed')\n"
+            "async def handler(request):\n    if request.path == '/go': go.set()\n    else: return events()\n"
+        )
+        for fails, told in [("", ""), ("raise RuntimeError", "RuntimeError\n")]:
+            with self.subTest(fails=fails), Process(source.replace("FAILS", fails)) as function:
+                with function.connect() as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: id\r\n\r\n")
+                    until(lambda function=function: "[id] in the step\n" in function.stdout)
+                self.assertEqual(function.get("/go").status, 204)
+                until(lambda function=function: function.stdout.endswith("[id] closed\n"))
+                function.terminate()
+                self.assertEqual(function.exit_code(), 0)
+                self.assertTrue(function.stderr.endswith(told) and bool(function.stderr) == bool(told), function.stderr)
+                self.assertEqual(function.stderr.count("Traceback"), bool(told))
 
     def test_something_cancelled_that_is_not_the_request(self) -> None:
         source = (
