@@ -33,7 +33,7 @@ class Gone(Exception):
 class Connection:
     """Never blocks but in `write`. One thread at a time has it: the one whom epoll told of it (EPOLLONESHOT)."""
 
-    __slots__ = ("_body", "_discarded", "_discarding", "_head", "_rest", "_room", "_share", "_socket", "armed", "busy", "fd", "peer")
+    __slots__ = ("_body", "_discarded", "_discarding", "_empty_lines", "_head", "_rest", "_room", "_share", "_socket", "armed", "busy", "fd", "peer")
 
     def __init__(self, sock: socket.socket, peer: str, room: Room) -> None:
         self._socket = sock
@@ -44,6 +44,7 @@ class Connection:
         self._body: Body | ChunkedBody | None = None
         self._discarding = False
         self._discarded = 0
+        self._empty_lines = 0
         self.fd = sock.fileno()
         self.peer = peer
         self.busy = False
@@ -56,11 +57,15 @@ class Connection:
         """Whether bytes of the next request are here already (pipelining)."""
         return bool(self._rest)
 
+    @property
+    def within_head(self) -> bool:
+        """Whether a head has begun to arrive, and its end has not."""
+        return self.busy and self._head is None
+
     def advance(self) -> tuple[Request, Head] | None:
         """The next request as soon as it is whole, else None. `Gone`, or `HTTPError` for one that will not be served."""
         while True:
             if self._rest and not self._discarding:
-                self.busy = True
                 complete = self._parse()
                 if complete is not None:
                     return complete
@@ -81,14 +86,21 @@ class Connection:
 
     def _parse(self) -> tuple[Request, Head] | None:
         if self._head is None:
-            while self._rest.startswith(b"\r\n"):  # RFC 9112, section 2.2
+            while self._rest.startswith(b"\r\n"):
                 self._rest = self._rest[2:]
+                self._empty_lines += 1
+                if self._empty_lines > wire.MAX_EMPTY_LINES:
+                    raise HTTPError(400, "There are empty lines before the request.")
+            if not self._rest:
+                return None
+            self.busy = True
             end = self._rest.find(b"\r\n\r\n")
             if end > wire.MAX_HEAD_BYTES or (end < 0 and len(self._rest) > wire.MAX_HEAD_BYTES):
                 raise HTTPError(431, f"The head has more than {wire.MAX_HEAD_BYTES} bytes.")
             if end < 0:
                 return None
             self._head = wire.Head(self._rest[:end])
+            self._empty_lines = 0
             self._rest = self._rest[end + 4 :]
             self._body = wire.body(self._head, self._room.largest)
             if self._head.expects and not self._rest and not self._body.complete:

@@ -11,6 +11,7 @@ import select
 from . import failure, log, response
 from .connection import STALL_SECONDS, Gone
 from .pool import THREADS, encoded
+from .server import HEAD_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Loop:
         os.read(stop, 1)
         self._loop.remove_reader(stop)
         self._server.drain()
+        self._loop.call_later(HEAD_SECONDS, self._server.end_heads)
 
     def _turn(self) -> None:
         for fd, _ in self._server.epoll.poll(0, EVENTS_AT_ONCE):

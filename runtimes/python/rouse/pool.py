@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 
 from . import failure, log, response
 from .connection import Gone
+from .server import HEAD_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +41,11 @@ class Pool:
         self._start()
         os.read(stop, 1)
         self._server.drain()
-        os.eventfd_read(self._server.drained)
+        drained = select.poll()
+        drained.register(self._server.drained, select.POLLIN)
+        if not drained.poll(HEAD_SECONDS * 1000):
+            self._server.end_heads()
+            drained.poll()
 
     def _start(self) -> None:
         with self._lock:

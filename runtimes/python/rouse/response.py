@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import failure
 from .errors import HTTPError
-from .fields import Headers
+from .fields import Headers, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,18 +79,42 @@ class Response:
         httponly: bool = False,
         samesite: str | None = None,
     ) -> None:
-        """RFC 6265. `ValueError` if the value would need quoting: encode it first."""
+        """RFC 6265. `ValueError` for what a cookie cannot have; a value that would need quoting has to be encoded first."""
+        if not is_token(key):
+            raise ValueError(f"not the name of a cookie: {key!a}")
         if any(c <= " " or c in '",;\\' or c > "~" for c in value):
             raise ValueError(f"not the value of a cookie: {value!a}")
         parts = [f"{key}={value}"]
-        parts += [f"{name}={given}" for name, given in (("Max-Age", max_age), ("Path", path), ("Domain", domain)) if given is not None]
-        parts += [name for name, given in (("Secure", secure), ("HttpOnly", httponly)) if given]
         if samesite is not None:
-            parts.append(f"SameSite={samesite}")
+            samesite = samesite.title()
+        for name, given, valid in (
+            ("Max-Age", max_age, _is_number),
+            ("Path", path, _is_attribute),
+            ("Domain", domain, _is_attribute),
+            ("SameSite", samesite, _SAME_SITE.__contains__),
+        ):
+            if given is None:
+                continue
+            if not valid(str(given)):
+                raise ValueError(f"not the {name} of a cookie: {given!a}")
+            parts.append(f"{name}={given}")
+        parts += [name for name, given in (("Secure", secure), ("HttpOnly", httponly)) if given]
         self.headers.add("Set-Cookie", "; ".join(parts))
 
     def delete_cookie(self, key: str, path: str | None = "/", domain: str | None = None) -> None:
         self.set_cookie(key, max_age=0, path=path, domain=domain)
+
+
+_SAME_SITE = frozenset({"Strict", "Lax", "None"})
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and text.isascii()
+
+
+def _is_attribute(text: str) -> bool:
+    """RFC 6265, section 4.1.1: `av-octet`."""
+    return text.isascii() and text.isprintable() and ";" not in text
 
 
 def of(value: Any) -> Response:

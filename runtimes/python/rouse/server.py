@@ -32,6 +32,9 @@ BACKLOG = 1024
 FULL_SECONDS = 0.05
 """The pause between two tries when user code has taken every descriptor."""
 
+HEAD_SECONDS = 3
+"""How long after SIGTERM the rest of a head may come: the activator sends one at once."""
+
 _READ = select.EPOLLIN | select.EPOLLONESHOT
 _AT_ONCE = select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -60,6 +63,7 @@ class Server:
         self._connections: dict[int, Connection] = {}
         self._sender: Sender | None = None
         self._full = False
+        self._heads_are_late = False
         self._lock = threading.Lock()
         self._drained = os.eventfd(0, os.EFD_CLOEXEC)
         self._listener = _listen(port)
@@ -133,13 +137,14 @@ class Server:
             return connection
 
     def _arm(self, connection: Connection) -> None:
-        """Gives the connection back to epoll, or closes it if it is idle and the server drains."""
+        """Gives the connection back to epoll, or closes it if the server drains and nothing is to be expected of it."""
         with self._lock:
             idle = self.draining and not connection.busy and not connection.buffered
-            if not idle:
+            late = self._heads_are_late and connection.within_head
+            if not (idle or late):
                 connection.armed = True
                 self.epoll.modify(connection.fd, _READ if connection.busy or not connection.buffered else _AT_ONCE)
-        if idle:
+        if idle or late:
             self.cut(connection)
 
     def cut(self, connection: Connection) -> None:
@@ -171,6 +176,14 @@ class Server:
             left = len(self._connections)
         if not left:
             os.eventfd_write(self._drained, 1)
+
+    def end_heads(self) -> None:
+        """To be called `HEAD_SECONDS` after `drain`: a head of which not even now the rest is there is given up."""
+        with self._lock:
+            self._heads_are_late = True
+            for connection in self._connections.values():
+                if connection.armed:
+                    self.epoll.modify(connection.fd, _AT_ONCE)
 
     def _accept(self) -> None:
         while True:

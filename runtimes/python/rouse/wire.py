@@ -16,6 +16,9 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_CHUNK_LINE_BYTES = 4096
 """The size line of a chunk with its extensions, and each trailer."""
 
+MAX_EMPTY_LINES = 4
+"""Before a request. RFC 9112, section 2.2, asks that one be ignored."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\r\n") + b"\x7f"
@@ -51,10 +54,15 @@ class Head:
         self.http10 = version == "HTTP/1.0"
         self.chunked = _chunked(index, self.http10)
         self.length = 0 if self.chunked else _length(index)
-        self.keep_alive = not self.http10 and "close" not in ",".join(index.get("connection", ())).lower().split(",")
+        self.keep_alive = not self.http10 and not _closes(index)
         self.expects = not self.http10 and "100-continue" in (v.lower() for v in index.get("expect", ()))
         if len(index.get("host", ())) != 1 and not self.http10:
             raise HTTPError(400, "The request must have one Host header.")
+
+
+def _closes(index: dict[str, list[str]]) -> bool:
+    """RFC 9112, section 9.6: `close` may be one of several options."""
+    return "connection" in index and "close" in (option.strip(" \t") for option in ",".join(index["connection"]).lower().split(","))
 
 
 def _chunked(index: dict[str, list[str]], http10: bool) -> bool:

@@ -6,11 +6,10 @@ import concurrent.futures
 import socket
 import struct
 import unittest
-from pathlib import Path
 
 from rouse.settings import Settings
 
-from .process import Process, everything, until
+from .process import Process, everything, unread, until
 
 SIZE = 1_000_000
 """The largest body, and with a heap of 1 MiB all that there may be."""
@@ -46,16 +45,6 @@ def handler(request):
 
 def head(path: str, length: int = SIZE, more: str = "") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{more}\r\n".encode()
-
-
-def unread(sock: socket.socket) -> int:
-    """Bytes of ours that the kernel has for the server."""
-    ours = f":{sock.getsockname()[1]:04X}"
-    for line in Path("/proc/net/tcp6").read_text().splitlines() + Path("/proc/net/tcp").read_text().splitlines():
-        words = line.split()
-        if words[2].endswith(ours):
-            return int(words[4].partition(":")[2], 16)
-    return 0
 
 
 CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -19,6 +19,8 @@ def cookie():
     response = Response("c", 201, {"X-A": ["1", "2"]}, mimetype="text/css")
     response.set_cookie("k", "v", max_age=5, secure=True, httponly=True, samesite="Lax")
     response.delete_cookie("old")
+    response.set_cookie("s", path="/a b", domain="x.example", samesite="strict")
+    response.set_cookie("t", path=None, samesite="None")
     return response
 
 def fails(after):
@@ -110,6 +112,16 @@ BAD = [
     ("exit(3)", "SystemExit: 3"),
     ("(_ for _ in ()).throw(KeyboardInterrupt)", "KeyboardInterrupt"),
     ("Response('a').set_cookie('k', 'a;b')", "not the value of a cookie"),
+    ("Response('a').set_cookie('k; Path=/', 'a')", "not the name of a cookie: 'k; Path=/'"),
+    ("Response('a').set_cookie('', 'a')", "not the name of a cookie: ''"),
+    ("Response('a').set_cookie('k\\u00e9', 'a')", "not the name of a cookie: 'k\\xe9'"),
+    ("Response('a').delete_cookie('k=x')", "not the name of a cookie: 'k=x'"),
+    ("Response('a').set_cookie('k', path='/; Domain=x')", "not the Path of a cookie: '/; Domain=x'"),
+    ("Response('a').set_cookie('k', path='/\\u00e9')", "not the Path of a cookie: '/\\xe9'"),
+    ("Response('a').set_cookie('k', domain='x;Secure')", "not the Domain of a cookie: 'x;Secure'"),
+    ("Response('a').set_cookie('k', max_age='1; Secure')", "not the Max-Age of a cookie: '1; Secure'"),
+    ("Response('a').set_cookie('k', samesite='Lax; Secure')", "not the SameSite of a cookie: 'Lax; Secure'"),
+    ("Response('a').set_cookie('k', samesite='x')", "not the SameSite of a cookie: 'X'"),
     ("fails(0)", "RuntimeError: in the stream"),
     ("refuse(100, 'x')", "not the status of an error: 100"),
     ("refuse(200, 'x')", "not the status of an error: 200"),
@@ -147,9 +159,10 @@ class Responses(unittest.TestCase):
         answer = self.function.get(X_Return="cookie()")
         self.assertEqual(answer.status, 201)
         self.assertEqual([value for name, value in answer.fields if name == "X-A"], ["1", "2"])
+        more = ["s=; Path=/a b; Domain=x.example; SameSite=Strict", "t=; SameSite=None"]
         self.assertEqual(
             [value for name, value in answer.fields if name == "Set-Cookie"],
-            ["k=v; Max-Age=5; Path=/; Secure; HttpOnly; SameSite=Lax", "old=; Max-Age=0; Path=/"],
+            ["k=v; Max-Age=5; Path=/; SameSite=Lax; Secure; HttpOnly", "old=; Max-Age=0; Path=/", *more],
         )
         answer = self.function.get(
             X_Return="('a', {'Connection': 'upgrade', 'Transfer-Encoding': 'x', 'Content-Length': '9', 'Date': 'now'})"

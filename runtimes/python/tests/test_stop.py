@@ -11,7 +11,7 @@ import unittest
 
 from rouse.pool import THREADS
 
-from .process import Process, everything, until
+from .process import Process, everything, unread, until
 
 SOURCE = """
 import atexit, threading, time
@@ -72,6 +72,35 @@ class Stops(unittest.TestCase):
             self.assertEqual(function.exit_code(), 0)
             self.assertTrue(function.stdout.endswith("at exit\n"))
             self.assertEqual(function.termination_log, b"")
+
+    def test_half_a_head_is_waited_for_and_not_for_ever(self) -> None:
+        """Empty lines begin no head."""
+        with Process(self.source) as function:
+            empty, never, soon = function.connect(), function.connect(), function.connect()
+            empty.sendall(b"\r\n\r\n")
+            for sock in (never, soon):
+                sock.sendall(b"GET / HTTP/1.1\r\nHo")
+            until(lambda: unread(empty) == unread(never) == unread(soon) == 0)
+            function.terminate()
+            self.assertEqual(everything(empty), b"")
+            soon.sendall(b"st: x\r\n\r\n")
+            self.assertTrue(everything(soon).endswith(b"done"))
+            self.assertEqual(function.exit_code(), 0)
+            self.assertEqual(everything(never), b"")
+
+    def test_half_a_head_does_not_cut_what_runs(self) -> None:
+        with Process(self.source) as function:
+            half, busy, body = function.connect(), function.connect(), function.connect()
+            busy.sendall(b"GET /?s=4 HTTP/1.1\r\nHost: x\r\n\r\n")
+            body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+            half.sendall(b"GET / HTTP/1.1\r\nHo")
+            until(lambda: unread(half) == unread(body) == 0 and "running" in function.stdout)
+            function.terminate()
+            self.assertEqual(everything(half), b"")
+            body.sendall(b"bc")
+            for sock in (busy, body):
+                self.assertTrue(everything(sock).endswith(b"done"))
+            self.assertEqual(function.exit_code(), 0)
 
     def test_without_a_request_it_ends_at_once(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
