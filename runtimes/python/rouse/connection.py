@@ -33,7 +33,21 @@ class Gone(Exception):
 class Connection:
     """Never blocks but in `write`. One thread at a time has it: the one whom epoll told of it (EPOLLONESHOT)."""
 
-    __slots__ = ("_body", "_discarded", "_discarding", "_empty_lines", "_head", "_rest", "_room", "_share", "_socket", "armed", "busy", "fd", "peer")
+    __slots__ = (
+        "_body",
+        "_discarded",
+        "_discarding",
+        "_empty_lines",
+        "_head",
+        "_rest",
+        "_room",
+        "_share",
+        "_socket",
+        "armed",
+        "busy",
+        "fd",
+        "peer",
+    )
 
     def __init__(self, sock: socket.socket, peer: str, room: Room) -> None:
         self._socket = sock

@@ -318,8 +318,8 @@ class Bridged(unittest.TestCase):
     def test_a_caller_that_leaves_a_plain_generator_within_its_step(self) -> None:
         """The generator is closed when the step has ended: closing it within is an error, and would leave it open."""
         source = (
-            "import threading\ngo = threading.Event()\n"
-            "def events():\n    try:\n        yield 'x'\n        print('in the step')\n        go.wait()\n        FAILS\n        yield 'y'\n"
+            "import threading\ngo = threading.Event()\ndef events():\n    try:\n        yield 'x'\n        print('in the step')\n"
+            "        go.wait()\n        FAILS\n        yield 'y'\n"
             "    finally:\n        print('closed')\n"
             "async def handler(request):\n    if request.path == '/go': go.set()\n    else: return events()\n"
         )
