@@ -1,6 +1,10 @@
 //! Talking to a cluster: a client for Rust, and kubectl and helm as a user types them.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use ::kube::api::{Api, PostParams};
@@ -40,6 +44,25 @@ async fn config(cluster: &Cluster) -> Result<Config> {
 /// output's status, or use [`succeed`].
 pub fn kubectl(cluster: &Cluster, arguments: &[&str], input: &str) -> Result<Output> {
     feed(cluster, cluster.kubectl().args(arguments), input)
+}
+
+/// Writes a program named `kubectl` into `folder`, which is the cluster's kubectl with `options` of its own: those that a caller
+/// names come later, and win.
+pub fn kubectl_program(cluster: &Cluster, folder: &Path, options: &[&str]) -> Result<()> {
+    let quoted = |text: &OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
+    let command = cluster.kubectl();
+    let mut words = vec!["exec".to_owned(), "env".to_owned()];
+    for (name, value) in command.get_envs() {
+        let value = value.context("a variable is taken away")?;
+        words.push(quoted(format!("{}={}", name.to_string_lossy(), value.to_string_lossy()).as_ref()));
+    }
+    words.push(quoted(command.get_program()));
+    words.extend(command.get_args().map(quoted));
+    words.extend(options.iter().map(|option| quoted(option.as_ref())));
+    let path = folder.join("kubectl");
+    fs::write(&path, format!("#!/bin/sh\n{} \"$@\"\n", words.join(" ")))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// Runs helm. A non-zero exit is an ordinary outcome.

@@ -16,10 +16,10 @@ use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::scene::{Scene, until};
+use crate::scene::{PATIENCE, Scene, until};
 
 /// How long the last lines may be under way when the last answer is there.
-const LAST_LINES: Duration = Duration::from_secs(15);
+const LAST_LINES: Duration = PATIENCE;
 /// How long no line may come before an id counts as logged no more often than it was seen: a request that arrived a second
 /// time is logged after its first.
 const QUIET: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ impl Logs {
     /// or stands there more than once.
     ///
     /// # Errors
-    /// With the ids in question; and when lines keep coming for 15 seconds.
+    /// With the ids in question; and when lines keep coming for a minute.
     pub async fn exactly_once(&self, sent: &BTreeSet<String>) -> Result<()> {
         let complete = until("each id is in a log", LAST_LINES, async || {
             let seen = self.ids();

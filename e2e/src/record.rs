@@ -20,6 +20,8 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
+use crate::scene::PATIENCE;
+
 /// One event.
 #[derive(Clone, Debug)]
 pub struct Seen<K> {
@@ -47,7 +49,7 @@ where
     /// after this has returned is missed.
     ///
     /// # Errors
-    /// When the API server does not list the objects within ten seconds.
+    /// When the API server does not list the objects within a minute.
     pub async fn start(api: Api<K>, selector: &str) -> Result<Self> {
         let seen = Arc::new(Mutex::new(Vec::new()));
         // False until the first list is complete.
@@ -69,7 +71,7 @@ where
                 notify.send_modify(|_| {});
             }
         });
-        timeout(Duration::from_secs(10), news.wait_for(|listed| *listed)).await.context("no list to watch from")??;
+        timeout(PATIENCE, news.wait_for(|listed| *listed)).await.context("no list to watch from")??;
         Ok(Self { seen, news, task })
     }
 

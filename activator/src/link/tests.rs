@@ -139,15 +139,13 @@ async fn a_stream_begins_with_a_hello_and_obeys() {
     assert!(report.pods.iter().any(|pod| pod.uid == "a" && pod.drained));
     assert!(beacon.attached());
 
-    // A heartbeat repeats the acknowledgement, and nothing else.
-    let began = Instant::now();
+    // A heartbeat repeats the acknowledgement, and nothing else. When it comes is for the simulated network to say.
     let beat = loop {
         let report = next().await;
         if report.pods.is_empty() {
             break report;
         }
     };
-    assert!(began.elapsed() < Duration::from_millis(1500));
     assert_eq!((beat.functions.len(), beat.acknowledgements.len()), (0, 1));
 
     // The leader steps down.

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::warm::head;
-use super::{SOON, TestPod, World, eventually, get, post, world_with};
+use super::{SOON, TestPod, World, eventually, get, post, until_ends, world_with};
 use crate::args::Limits;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -124,10 +124,8 @@ async fn a_chunked_body_is_sent_again_whole() {
     eventually(|| b.seen().len() == 1).await;
     caller.write_all(chunk.as_bytes()).await.unwrap();
     caller.write_all(b"0\r\n\r\n").await.unwrap();
-    let mut reply = vec![0; 4096];
-    let read = caller.read(&mut reply).await.unwrap();
-    let reply = String::from_utf8_lossy(&reply[..read]);
-    assert!(reply.starts_with("HTTP/1.1 200 OK") && reply.ends_with("26000"), "{reply}");
+    let reply = until_ends(&mut caller, "26000").await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
 }
 
 /// What a pod does with the request is not done twice.
@@ -172,18 +170,18 @@ async fn an_answer_that_has_begun_or_is_none_is_not_asked_for_again() {
 
 #[tokio::test]
 async fn a_deadline_is_one_for_every_sending() {
-    // It takes its time to break, and the other one never answers.
+    // It takes its time to break, and the other one never answers. As long as that, and once more the whole time, would be 9 s.
     let a = TestPod::raw("a", |mut stream, _| async move {
         head(&mut stream).await;
-        sleep(Duration::from_millis(600)).await;
+        sleep(Duration::from_secs(3)).await;
     })
     .await;
     let b = TestPod::start("b").await;
-    let world = ready(&[&a, &b], json!({"timeouts": {"requestSeconds": 1}}), Limits::default()).await;
+    let world = ready(&[&a, &b], json!({"timeouts": {"requestSeconds": 6}}), Limits::default()).await;
     let began = Instant::now();
     let reply = world.get("/never").await.unwrap();
     assert_eq!((reply.status, b.seen().len()), (504, 1));
-    assert!((1000..1600).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert!((6..9).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -241,7 +239,9 @@ async fn where_every_pod_fails_little_is_sent_twice() {
         }
     }
     let retries = connections() - probes - REQUESTS;
-    let most = 100 + u32::try_from(began.elapsed().as_millis()).unwrap() / 100 + 1;
+    let millis = u32::try_from(began.elapsed().as_millis()).unwrap();
+    // And a pod that was left alone is probed again, after five seconds and later.
+    let most = 100 + millis / 100 + 1 + millis / 2500;
     assert!((100..=most).contains(&retries), "{retries} of {REQUESTS} requests, at most {most}");
 }
 
@@ -251,6 +251,7 @@ async fn where_every_pod_turns_requests_away_little_is_sent_twice() {
     let a = TestPod::raw("a", |_, _| async {}).await;
     let b = TestPod::raw("b", |_, _| async {}).await;
     let world = ready(&[&a, &b], json!({}), Limits::default()).await;
+    let began = Instant::now();
     let mut statuses = Vec::new();
     for _ in 0..50 {
         for reply in (0..8).map(|_| world.send(post("/", "x"))).collect::<Vec<_>>() {
@@ -259,11 +260,13 @@ async fn where_every_pod_turns_requests_away_little_is_sent_twice() {
     }
     assert_eq!(statuses, [502; 400]);
     let sent = |cause: &str| {
-        (0..4000)
+        (0..4000_u32)
             .find(|n| world.says(&format!("rouse_activator_retries_total{{cause=\"{cause}\",outcome=\"Sent\"}} {n}")))
     };
     let retries = sent("unsent").unwrap_or(0) + sent("lost").unwrap_or(0);
-    assert!(retries < 300, "{retries}");
+    // Ten a second are always free.
+    let most = 300 + began.elapsed().as_millis() / 100;
+    assert!(u128::from(retries) < most, "{retries}, at most {most}");
 }
 
 #[tokio::test]

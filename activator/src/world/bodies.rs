@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{TestPod, eventually, post, world, world_with};
+use super::{SOON, TestPod, eventually, post, until_ends, world, world_with};
 use crate::args::Limits;
 
 #[tokio::test]
@@ -50,10 +50,8 @@ async fn a_held_body_stays_with_its_sender() {
         let most = chunk.len().min(50_000_000 - written);
         written += caller.write(&chunk[..most]).await.unwrap();
     }
-    let mut reply = vec![0; 4096];
-    let read = caller.read(&mut reply).await.unwrap();
-    let reply = String::from_utf8_lossy(&reply[..read]);
-    assert!(reply.starts_with("HTTP/1.1 200 OK") && reply.ends_with("50000000"), "{reply}");
+    let reply = until_ends(&mut caller, "50000000").await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
 }
 
 #[tokio::test]
@@ -63,17 +61,16 @@ async fn continue_is_said_when_the_pod_asks_for_the_body() {
     let head = "POST /count HTTP/1.1\r\nhost: hello.shop\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
     caller.write_all(head.as_bytes()).await.unwrap();
     world.expect_wake("r1", 1).await;
-    let mut buffer = vec![0; 1024];
-    let early = timeout(Duration::from_millis(100), caller.read(&mut buffer)).await;
+    let mut said = [0; 25];
+    let early = timeout(Duration::from_millis(100), caller.read(&mut said)).await;
     assert!(early.is_err(), "nothing is said while the request is held");
     let pod = TestPod::start("a").await;
     world.appear(&pod, "r1");
-    let read = caller.read(&mut buffer).await.unwrap();
-    assert_eq!(&buffer[..read], b"HTTP/1.1 100 Continue\r\n\r\n");
+    timeout(SOON, caller.read_exact(&mut said)).await.expect("nothing is said").unwrap();
+    assert_eq!(&said, b"HTTP/1.1 100 Continue\r\n\r\n");
     caller.write_all(b"hello").await.unwrap();
-    let read = caller.read(&mut buffer).await.unwrap();
-    let reply = String::from_utf8_lossy(&buffer[..read]).into_owned();
-    assert!(reply.starts_with("HTTP/1.1 200 OK") && reply.ends_with('5'), "{reply}");
+    let reply = until_ends(&mut caller, "\r\n\r\n5").await;
+    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
 }
 
 #[tokio::test]

@@ -86,16 +86,16 @@ async fn a_full_queue_says_so() {
 
 #[tokio::test]
 async fn the_cold_start_has_a_deadline() {
-    let mut world = world_with(json!({"timeouts": {"coldStartSeconds": 1}}), Limits::default()).await;
+    let mut world = world_with(json!({"timeouts": {"coldStartSeconds": 3}}), Limits::default()).await;
     let began = Instant::now();
     let reply = world.get("/");
     world.expect_wake("r1", 1).await;
     world.deployment("r1", 1);
     let reply = reply.await.unwrap();
-    assert!((1000..1300).contains(&began.elapsed().as_millis()));
+    assert!((3..10).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
     let problem = reply.problem();
     assert_eq!(reply.status, 504);
-    assert_eq!(problem["limitMs"], 1000);
+    assert_eq!(problem["limitMs"], 3000);
     assert_eq!(problem["phase"], "hold");
     assert_eq!(problem["detail"], "no replica was ready in time: no replica exists yet");
     assert_eq!(world.held(), 0);
@@ -106,7 +106,7 @@ async fn a_grpc_caller_brings_its_own_deadline() {
     let mut world = world().await;
     let mut request = get("/");
     request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-    request.headers_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    request.headers_mut().insert("grpc-timeout", "1S".parse().unwrap());
     let reply = world.send(request);
     world.expect_wake("r1", 1).await;
     let reply = reply.await.unwrap();

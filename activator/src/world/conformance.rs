@@ -19,7 +19,9 @@ async fn http2_is_spoken_as_h2spec_wants_it() {
     world.trigger(&world.address.ip().to_string(), "/");
     eventually(|| world.index.pods().iter().all(|pod| pod.is_ready())).await;
     let port = world.address.port().to_string();
-    let ran = Command::new(h2spec).args(["--strict", "--host", "127.0.0.1", "--port", &port]).output().await.unwrap();
+    // Each of its tests has so many seconds, and on a busy machine needs more than the two that it gives them otherwise.
+    let arguments = ["--strict", "--timeout", "10", "--host", "127.0.0.1", "--port", &port];
+    let ran = Command::new(h2spec).args(arguments).output().await.unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     // What failed is told once more behind this word.
     let failures = said.split_once("Failures:").map_or("", |(_, failures)| failures);

@@ -13,9 +13,9 @@ use super::{SOON, TestPod, World, eventually, frames, world, world_with};
 use crate::args::Limits;
 use crate::clock;
 
-/// A world with this pod ready, and a second for each exchange.
+/// A world with this pod ready, and two seconds for each exchange.
 async fn brief(pod: &TestPod) -> World {
-    let mut world = world_with(json!({"timeouts": {"requestSeconds": 1}}), Limits::default()).await;
+    let mut world = world_with(json!({"timeouts": {"requestSeconds": 2}}), Limits::default()).await;
     world.deployment("r1", 1);
     world.appear(pod, "r1");
     eventually(|| world.index.pods().iter().all(|pod| pod.is_ready())).await;
@@ -208,7 +208,7 @@ async fn fields_over_http2_that_do_not_end_are_not_waited_for() {
                 }
             }
         };
-        timeout(Duration::from_secs(10), ended).await.expect("the connection stays open");
+        timeout(SOON, ended).await.expect("the connection stays open");
     }
     // One that is whole may rest.
     let mut raw = frames::Raw::open(world.address).await;
@@ -220,31 +220,36 @@ async fn fields_over_http2_that_do_not_end_are_not_waited_for() {
 
 #[tokio::test]
 async fn heads_one_after_the_other_are_not_one_that_does_not_end() {
-    let limits = Limits { head_timeout: Duration::from_secs(1), ..Limits::default() };
+    // Between two pieces there is time for a pause of the whole machine.
+    let limits = Limits { head_timeout: Duration::from_secs(4), ..Limits::default() };
     let world = world_with(json!({}), limits).await;
     let http1 = vec![b"GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n".to_vec(); 30];
-    let http2 = (0..30).map(|number| frames::request(2 * number + 1, 5, "nobody.shop", "/")).collect();
-    for (begin, heads, answers) in [(b"".as_slice(), http1, "HTTP/1.1 404"), (frames::BEGIN, http2, "no-such-function")]
-    {
-        let (mut read, mut write) = world.caller("").await.into_split();
-        // Every piece ends in the middle of a head, for far longer than one may take.
-        let bytes = [begin, &heads.concat()].concat();
-        let pieces: Vec<Vec<u8>> = bytes.chunks(bytes.len() / 28).map(<[u8]>::to_vec).collect();
-        let sending = tokio::spawn(async move {
-            for piece in pieces {
-                write.write_all(&piece).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            write
-        });
-        let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
-        while String::from_utf8_lossy(&seen).matches(answers).count() < 30 {
-            let more = timeout(SOON, read.read(&mut buffer)).await.expect("no answer").unwrap();
-            assert!(more > 0, "the connection was closed");
-            seen.extend_from_slice(&buffer[..more]);
+    let http2: Vec<Vec<u8>> = (0..30).map(|number| frames::request(2 * number + 1, 5, "nobody.shop", "/")).collect();
+    tokio::join!(
+        one_after_the_other(&world, b"", &http1, "HTTP/1.1 404"),
+        one_after_the_other(&world, frames::BEGIN, &http2, "no-such-function"),
+    );
+}
+
+/// Sends heads in pieces, every one of which ends in the middle of a head, for twice as long as a head may take.
+async fn one_after_the_other(world: &World, begin: &[u8], heads: &[Vec<u8>], answers: &str) {
+    let (mut read, mut write) = world.caller("").await.into_split();
+    let bytes = [begin, &heads.concat()].concat();
+    let pieces: Vec<Vec<u8>> = bytes.chunks(bytes.len() / 28).map(<[u8]>::to_vec).collect();
+    let sending = tokio::spawn(async move {
+        for piece in pieces {
+            write.write_all(&piece).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
-        sending.await.unwrap();
+        write
+    });
+    let (mut seen, mut buffer) = (Vec::new(), vec![0; 4096]);
+    while String::from_utf8_lossy(&seen).matches(answers).count() < heads.len() {
+        let more = timeout(SOON, read.read(&mut buffer)).await.expect("no answer").unwrap();
+        assert!(more > 0, "the connection was closed");
+        seen.extend_from_slice(&buffer[..more]);
     }
+    sending.await.unwrap();
 }
 
 /// Waits for so many answers.
@@ -369,7 +374,7 @@ async fn an_address_has_its_share_of_connections() {
 
 #[tokio::test]
 async fn an_upgraded_connection_that_is_silent_is_closed() {
-    let limits = Limits { tunnel_idle: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { tunnel_idle: Duration::from_secs(4), ..Limits::default() };
     let world = world_with(json!({}), limits).await;
     let pod = TestPod::start("a").await;
     world.appear(&pod, "r1");
@@ -379,8 +384,9 @@ async fn an_upgraded_connection_that_is_silent_is_closed() {
     while !seen.ends_with(b"\r\n\r\n") {
         seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
     }
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    // For longer than it may be silent, and each time for much less.
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
         caller.write_all(b"x").await.unwrap();
         assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'x');
     }

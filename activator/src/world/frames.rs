@@ -61,6 +61,11 @@ impl Raw {
         self.seen.lock().unwrap().clone()
     }
 
+    /// How many frames of this kind came so far.
+    pub(crate) fn count(&self, kind: u8) -> usize {
+        self.seen.lock().unwrap().iter().filter(|frame| frame[3] == kind).count()
+    }
+
     /// Whether it could be written: the other side still listens.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> bool {
         timeout(SOON, self.write.write_all(bytes)).await.expect("nobody reads").is_ok()

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
 use super::warm::head;
-use super::{TestPod, World, eventually, get, post, send, world_with};
+use super::{SOON, TestPod, World, eventually, get, post, send, world_with};
 use crate::args::Limits;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -67,7 +67,8 @@ async fn a_pod_that_breaks_exchanges_is_left_alone_and_comes_back() {
         let b = TestPod::start("b").await;
         let world = ready(&[&a, &b]).await;
         let mut failed = 0;
-        for _ in 0..50 {
+        // Few enough to be done before it is tried again.
+        for _ in 0..20 {
             failed += u32::from(world.send(post("/", "x")).await.unwrap().status == 502);
         }
         // Being quick to fail it is the least busy one.
@@ -100,7 +101,7 @@ async fn a_frozen_pod_is_left_alone_and_the_others_serve() {
     assert!(is_ready(&world, &b));
     assert!(world.says("rouse_activator_ejections_total{reason=\"Silence\"} 1"));
     for _ in 0..50 {
-        let reply = timeout(Duration::from_secs(10), world.get("/")).await.expect("it met the frozen one");
+        let reply = timeout(SOON, world.get("/")).await.expect("it met the frozen one");
         assert_eq!(reply.unwrap().body, "b");
     }
     callers.shutdown().await;
@@ -132,8 +133,8 @@ async fn what_waits_at_a_pod_without_a_sign_of_life_goes_elsewhere_if_it_may() {
     }
     eventually(|| !is_ready(&world, &a)).await;
     found.store(true, Ordering::SeqCst);
-    // Long before the deadline of what is at the frozen pod.
-    timeout(Duration::from_secs(15), callers.join_all()).await.expect("a GET is still there");
+    // Before the deadline of what is at the frozen pod, which is 30 s.
+    timeout(Duration::from_secs(20), callers.join_all()).await.expect("a GET is still there");
     assert!(retried(&world));
     let mut waiting = 4;
     while let Some(Ok(reply)) = posts.try_join_next() {
@@ -178,7 +179,7 @@ async fn a_pod_that_is_only_slow_keeps_what_it_has() {
     // Longer than it takes to find out that a pod is dead.
     sleep(Duration::from_secs(4)).await;
     slow.store(false, Ordering::SeqCst);
-    assert_eq!(timeout(Duration::from_secs(15), callers.join_next()).await.unwrap().unwrap().unwrap(), "ok");
+    assert_eq!(timeout(SOON, callers.join_next()).await.unwrap().unwrap().unwrap(), "ok");
     assert!(!retried(&world));
 }
 
@@ -203,10 +204,10 @@ async fn one_that_was_left_alone_serves_when_the_others_go() {
         assert!(matches!(world.send(post("/", "x")).await.unwrap().status, 200 | 502));
     }
     assert!(!is_ready(&world, &a));
+    let alone = world.index.pods().iter().find_map(|pod| pod.ejected_until()).unwrap();
     switch.store(false, Ordering::SeqCst);
     b.stop().await;
-    let began = tokio::time::Instant::now();
     let reply = world.get("/").await.unwrap();
     assert_eq!((reply.status, reply.body.as_str()), (200, "ok"));
-    assert!(began.elapsed() < Duration::from_secs(3), "not before its time was up: {:?}", began.elapsed());
+    assert!(tokio::time::Instant::now() < alone, "not before its time was up");
 }

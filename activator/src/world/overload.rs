@@ -41,6 +41,8 @@ async fn what_nobody_can_answer_in_time_is_refused_at_once() {
     assert_eq!(refused.status, 503);
     assert!((1..=60).contains(&refused.after()), "{refused:?}");
     assert!(world.says("rouse_activator_faults_total{fault=\"overloaded\"} 1"));
+    // What is on its way to a pod is there a moment later.
+    eventually(|| pods[0].seen().len() + pods[1].seen().len() >= 8).await;
     assert_eq!(pods[0].seen().len() + pods[1].seen().len(), 8);
     // Its place is free again as soon as one is gone.
     waiting.pop();

@@ -75,7 +75,10 @@ pub fn of_pod(pod: &Pod, was_ready: bool) -> Start {
     let mut containers = status.container_statuses.iter().flatten().filter(|c| c.name == names::CONTAINER);
     let failure = containers.find_map(|c| {
         let unloaded = (runs_source && !was_ready).then(|| of_source(c)).flatten();
-        unloaded.or_else(|| of_container(c, was_ready))
+        unloaded.or_else(|| {
+            let failure = of_container(c, was_ready)?;
+            Some(if runs_source { explained(failure, c) } else { failure })
+        })
     });
     if let Some(failure) = failure {
         return Start::Failed(failure);
@@ -139,12 +142,28 @@ fn of_source(container: &ContainerStatus) -> Option<Failure> {
         return None;
     }
     let end = last_end(container).filter(|end| end.exit_code == names::SOURCE_EXIT)?;
-    let said = end.message.as_deref().unwrap_or_default();
-    let (sentence, trace) = said.split_once('\n').unwrap_or((said, ""));
+    let (sentence, trace) = last_words(end);
     let sentence =
         if sentence.is_empty() { "The source cannot be loaded, and its runtime does not say why." } else { sentence };
-    let trace = shorten::to_bytes(trace.trim_end(), MAX_TRACE);
     Some(Failure { trace, ..Failure::new(Reason::SourceError, sentence) })
+}
+
+/// A crash of source, with what its runtime says of it: where the exception comes from that nobody caught.
+fn explained(failure: Failure, container: &ContainerStatus) -> Failure {
+    let end = last_end(container).filter(|_| failure.reason == Reason::CrashLoop);
+    match end.map(last_words) {
+        Some((sentence, trace)) if !sentence.is_empty() => {
+            Failure { trace, ..Failure::new(failure.reason, format!("{} {sentence}", failure.message)) }
+        }
+        _ => failure,
+    }
+}
+
+/// What a runtime has written into the termination log: a sentence for everybody, and a trace.
+fn last_words(end: &ContainerStateTerminated) -> (&str, String) {
+    let said = end.message.as_deref().unwrap_or_default();
+    let (sentence, trace) = said.split_once('\n').unwrap_or((said, ""));
+    (sentence, shorten::to_bytes(trace.trim_end(), MAX_TRACE))
 }
 
 /// The newest end of a container, if its command could not be run at all. The kubelet calls that a crash loop, too, once it

@@ -2,10 +2,14 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use http::{Request, header::HOST};
 use http_body_util::{BodyExt, Full, channel::Channel};
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -54,4 +58,37 @@ pub async fn http2(address: SocketAddr) -> Result<http2::SendRequest<Body>> {
     let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
     tokio::spawn(connection);
     Ok(sender)
+}
+
+/// An answer that has begun and goes on for seconds: its request is in flight at a pod, however long it took to come there.
+#[derive(Debug)]
+pub struct Begun {
+    body: Incoming,
+    events: usize,
+}
+
+impl Begun {
+    /// Asks the test application for so many events, one each second, and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// When there is no answer with 200 within `patience`.
+    pub async fn events(address: SocketAddr, host: &str, events: usize, patience: Duration) -> Result<Self> {
+        let request = Request::get(format!("/sse?n={events}&ms=1000")).header(HOST, host).body(whole(""))?;
+        let mut sender = http1(address).await?;
+        let answer = timeout(patience, sender.send_request(request)).await.context("no answer")??;
+        ensure!(answer.status() == 200, "answered {}", answer.status());
+        Ok(Self { body: answer.into_body(), events })
+    }
+
+    /// Reads it to its end: all events must come.
+    ///
+    /// # Errors
+    /// When it breaks off, or does not end within `patience`.
+    pub async fn end(self, patience: Duration) -> Result<()> {
+        let body = timeout(patience, self.body.collect()).await.context("the answer does not end")?;
+        let body = body.context("the answer broke off")?.to_bytes();
+        let came = String::from_utf8_lossy(&body).matches("data: event ").count();
+        ensure!(came == self.events, "{came} of {} events came", self.events);
+        Ok(())
+    }
 }

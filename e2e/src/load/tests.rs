@@ -115,7 +115,8 @@ async fn a_server_that_closes_connections_fails_no_request() {
         // Every one arrived once, none twice for the closed connections.
         assert_eq!(seen.posts.load(Ordering::Relaxed), counted.posts);
         assert!(counted.posts.abs_diff(counted.requests / 2) <= 1, "{counted:?}");
-        assert!(seen.connections.load(Ordering::Relaxed) >= 40);
+        // Of those that it closes some have more streams than ten, which were on their way.
+        assert!(seen.connections.load(Ordering::Relaxed) >= 20);
         let streams = seen.streams.load(Ordering::Relaxed);
         assert_eq!(streams, if protocol == Protocol::Http2 { counted.requests } else { 0 });
     }

@@ -33,13 +33,13 @@ const FORWARD: &str = "kubectl --namespace rouse-system port-forward service/rou
 const PORT: u16 = 8080;
 
 /// Commands that only look: what they show may take a moment to come about.
-const LOOKS: [&str; 3] = ["kubectl get ", "kubectl logs ", "kubectl describe "];
+const LOOKS: [&str; 4] = ["kubectl get ", "kubectl logs ", "kubectl describe ", "kubectl wait "];
 
 /// A test: does all that the page at `page`, a path within the repository, says, in a namespace that is named after `name`.
 ///
 /// The namespace is kubectl's default one, stands in for `default` in hosts (`NAME.default.localhost`), and is called `default`
 /// in what is printed. If the page has its readers forward the activator's port, that is done. Commands of [`LOOKS`] are
-/// repeated for up to a minute until they print what is shown; all others run once.
+/// repeated for up to two minutes until they print what is shown; all others run once.
 ///
 /// # Panics
 /// As [`scene`].
@@ -80,7 +80,7 @@ async fn read(scene: &Scene, clients: &Path, page: &str) -> Result<()> {
 
 async fn follow_one(shell: &Shell, Command { typed, shown, .. }: &Command) -> Result<()> {
     let looks = LOOKS.iter().any(|look| typed.starts_with(look));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE * 2;
     loop {
         let done = shell.run(typed)?;
         if done.succeeded && shown::is(shown, &done.printed) {

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
 };
@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::{cache::repository, cluster::Cluster, preflight::SYSTEM_PATH};
+use crate::{cache::repository, cluster::Cluster, kube, preflight::SYSTEM_PATH};
 
 /// Longest command, in seconds: a page may wait for an idle window of a minute to end.
 const LONGEST: &str = "120";
@@ -24,7 +24,7 @@ pub(super) struct Shell {
     cluster: Cluster,
     namespace: String,
     folder: TempDir,
-    environment: Vec<(OsString, OsString)>,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// What became of a command.
@@ -41,8 +41,7 @@ impl Shell {
         symlink(repository().join("examples"), folder.path().join("examples"))?;
         let programs = folder.path().join(".programs");
         fs::create_dir(&programs)?;
-        let kubectl = cluster.kubectl();
-        script(&programs.join("kubectl"), &kubectl, namespace)?;
+        kube::kubectl_program(cluster, &programs, &["--namespace", namespace])?;
         // curl draws no progress where it writes to a terminal.
         fs::write(folder.path().join(".curlrc"), "no-progress-meter\n")?;
 
@@ -51,11 +50,7 @@ impl Shell {
             path.push(":");
             path.push(more);
         }
-        let mut environment: Vec<(OsString, OsString)> =
-            kubectl.get_envs().filter_map(|(name, value)| Some((name.into(), value?.into()))).collect();
-        environment.push(("PATH".into(), path));
-        environment.push(("CURL_HOME".into(), folder.path().into()));
-        environment.push(("NODE_PATH".into(), NODE_MODULES.into()));
+        let environment = vec![("PATH", path), ("CURL_HOME", folder.path().into()), ("NODE_PATH", NODE_MODULES.into())];
         Ok(Self { cluster: cluster.clone(), namespace: namespace.to_owned(), folder, environment })
     }
 
@@ -79,15 +74,6 @@ impl Shell {
         let printed = String::from_utf8_lossy(&output.stdout).replace(&self.namespace, "default");
         Ok(Done { succeeded: output.status.success(), printed })
     }
-}
-
-/// Writes a program that runs kubectl with `namespace` for its default: an option of the page's own comes later and wins.
-fn script(path: &Path, kubectl: &Command, namespace: &str) -> Result<()> {
-    let words = std::iter::once(kubectl.get_program()).chain(kubectl.get_args());
-    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
-    fs::write(path, format!("#!/bin/sh\nexec {} --namespace {namespace} \"$@\"\n", words.join(" ")))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -115,7 +101,7 @@ mod tests {
     fn the_namespace_stands_in_for_default() {
         assert_eq!(printed("printf %s hello.default.localhost | wc -c"), "28\n");
         assert_eq!(printed("echo hello.default.localhost default"), "hello.default.localhost default\n");
-        let kubectl = "#!/bin/sh\nexec 'kubectl' '--context' 'mine' --namespace default \"$@\"\n";
+        let kubectl = "#!/bin/sh\nexec env 'kubectl' '--context' 'mine' '--namespace' 'default' \"$@\"\n";
         assert_eq!(printed("cat .programs/kubectl"), kubectl);
     }
 

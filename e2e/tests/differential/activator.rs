@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 /// A pod takes no longer to be proved ready.
 const SOON: Duration = Duration::from_secs(30);
 /// Who has heard nothing for so long hears nothing more: what it has sent has no end.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(5);
 
 /// The activator.
 pub(crate) struct Activator {

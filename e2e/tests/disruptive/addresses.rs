@@ -71,8 +71,10 @@ fn a_reused_address_never_receives_the_first_functions_requests() {
     disturb("reuse", |scene, _| async move {
         function(&scene, "first").await?;
         function(&scene, "second").await?;
-        let mut reused = 0;
-        for _ in 0..5 {
+        let (mut reused, mut times) = (0, 0);
+        // Another pod may come in between, or the address be free too late.
+        while times < 5 || (reused == 0 && times < 12) {
+            times += 1;
             // The activator has used connections to this address.
             try_join_all((0..8).map(|_| ask(&scene, "first"))).await?;
             let (_, address) = pod(&scene, "first").await?;
@@ -85,7 +87,7 @@ fn a_reused_address_never_receives_the_first_functions_requests() {
             stop(&scene, "second").await?;
             stop(&scene, "first").await?;
         }
-        tell(format_args!("{reused} of 5 times the address went straight to the other function"));
+        tell(format_args!("{reused} of {times} times the address went straight to the other function"));
         ensure!(reused > 0, "no address was ever reused: nothing is proved");
         Ok(())
     });

@@ -12,7 +12,7 @@ use e2e::scene::{Scene, scene};
 pub(crate) use e2e::rouse::Rouse;
 
 /// Longest test. What stands after it is put in order all the same.
-const WHOLE: Duration = Duration::from_secs(400);
+const WHOLE: Duration = Duration::from_secs(500);
 
 /// There is one installation: its tests go one by one, whatever the harness thinks.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -64,7 +64,7 @@ fn reinstall<F: Future<Output = Result<()>>>(name: &str, test: impl FnOnce(Arc<S
         let scene = Arc::new(scene);
         let of = ["get", "values", install::RELEASE, "--namespace", install::NAMESPACE, "--output", "yaml"];
         let values = helm(&scene.cluster, &of)?;
-        let limit = Duration::from_secs(300);
+        let limit = Duration::from_secs(420);
         let done = tokio::time::timeout(limit, test(Arc::clone(&scene), rouse, values.clone())).await;
         install_with(&scene.cluster, &values).context("Rouse could not be installed again")?;
         done.unwrap_or_else(|_| Err(anyhow!("not done within {limit:?}")))
@@ -84,7 +84,7 @@ async fn ours(scene: &Scene) -> Result<BTreeSet<String>> {
 async fn only(scene: &Scene, expected: &[&str]) -> Result<()> {
     let expected: BTreeSet<String> = expected.iter().map(|object| (*object).to_owned()).collect();
     let mut left = BTreeSet::new();
-    let done = until("only that is left", PATIENCE, async || {
+    let done = until("only that is left", 2 * PATIENCE, async || {
         left = ours(scene).await?;
         Ok((left == expected).then_some(()))
     });
@@ -105,7 +105,8 @@ fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
         ensure!(version.starts_with("v4."), "{version}");
         let never = Record::<Pod>::start(scene.api(), "rouse.dev/function=never").await?;
         scene.function("never", json!({})).await?;
-        scene.function("kept", json!({"scaling": {"windowSeconds": 6}})).await?;
+        // It must not be at zero before the operator is gone.
+        scene.function("kept", json!({"scaling": {"windowSeconds": 3600}})).await?;
         ensure!(scene.get("kept", "/").await?.status == 200);
         let before = scene.api::<Function>().get("kept").await?;
         let revision = before.status.clone().unwrap_or_default().revision;
@@ -123,6 +124,7 @@ fn uninstalling_keeps_the_functions_and_installing_again_serves_them() {
         ensure!(answer.status == 200, "{} {}", answer.status, answer.text());
         let function = scene.function_when("kept", "Ready", |f| holds(f, ConditionType::Ready)).await?;
         ensure!(function.status.unwrap_or_default().revision == revision, "another revision");
+        scene.change_function("kept", json!({"scaling": {"windowSeconds": 6}})).await?;
         scene.at_zero("kept").await?;
         let answer = http::get(entry, &scene.host("kept"), "/", PATIENCE).await?;
         let cold = answer.header("rouse-cold-start") == Some("true");
@@ -167,7 +169,7 @@ fn a_second_release_is_refused_and_harms_nothing() {
     reinstall("second", async |scene, _, _| {
         let before = ours(&scene).await?;
         let chart = install::chart().display().to_string();
-        let arguments = ["install", "other", &chart, "--namespace", &scene.namespace, "--wait", "--timeout", "30s"];
+        let arguments = ["install", "other", &chart, "--namespace", &scene.namespace, "--wait", "--timeout", "2m"];
         let refused = helm(&scene.cluster, &arguments).err().context("a second Rouse was installed")?;
         let words = format!("{refused:#}");
         ensure!(words.contains("invalid ownership metadata"), "{words}");

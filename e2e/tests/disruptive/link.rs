@@ -35,7 +35,7 @@ const UNKNOWN_AFTER: f64 = 3.0;
 /// From the end of a disturbance until the function is lowered to one. The activator's link has two steps of 3 s at most and a
 /// pause of 2 s at most before it is heard again; then a window may have to pass, and two drains, of which each is looked at
 /// and acknowledged at least once a second. That is 18 s; the rest is for a busy machine.
-const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(60);
 /// How often the leader is asked whom it hears. It says so anew each second.
 const ASK: Duration = Duration::from_millis(250);
 /// How late a client may notice the end of an answer, in seconds.
@@ -88,14 +88,18 @@ impl Link {
         load.start(&self.journal).await
     }
 
-    /// What the leader says, one of its metrics.
+    /// What the leader says, one of its metrics. A look that fails is made again, here and below.
     async fn said(&self, metric: &str) -> Result<f64> {
-        Ok(metrics::sum(&metrics::of(&self.leader).await?, metric))
+        until("the leader's metrics", PATIENCE, async || {
+            Ok(metrics::of(&self.leader).await.ok().map(|read| metrics::sum(&read, metric)))
+        })
+        .await
     }
 
     /// Waits for the leader's metrics to be as `wanted` says.
     async fn says(&self, what: &str, wanted: impl Fn(&[metrics::Metric]) -> bool) -> Result<()> {
-        until(what, PATIENCE, async || Ok(wanted(&metrics::of(&self.leader).await?).then_some(()))).await
+        until(what, PATIENCE, async || Ok(metrics::of(&self.leader).await.ok().filter(|read| wanted(read)).map(drop)))
+            .await
     }
 
     /// Notes, until it is dropped, when the leader said how many activators it misses, and how many.
@@ -104,8 +108,8 @@ impl Link {
         loop {
             tick.tick().await;
             // A look that fails is one fewer.
-            if let Ok(unknown) = self.said("rouse_activators_unknown").await {
-                missed.push((self.clock.now(), unknown));
+            if let Ok(read) = metrics::of(&self.leader).await {
+                missed.push((self.clock.now(), metrics::sum(&read, "rouse_activators_unknown")));
             }
         }
     }
@@ -303,7 +307,7 @@ fn an_activator_that_dies_in_the_middle_of_a_drain_costs_no_request_of_the_other
         link.whole(MOST, PATIENCE).await?;
         // Through the other one alone: what is in flight in the one that dies is lost with it. One at each pod, and some
         // beside them that go on.
-        let long = link.load("long", 1, Pace::AtOnce(usize::try_from(MOST)?), 8000).await?;
+        let long = link.load("long", 1, Pace::AtOnce(usize::try_from(MOST)?), 12_000).await?;
         sleep(Duration::from_millis(500)).await;
         let long = tokio::spawn(long.end());
         let other = link.load("other", 1, EACH, CALM_MS).await?;

@@ -50,8 +50,12 @@ fn a_leader_that_dies_while_it_drains_costs_no_request() {
             scene.function(name, json!({"scaling": {"windowSeconds": WINDOW.as_secs()}})).await?;
         }
         let (mut warm, mut cold) = (Vec::new(), Vec::new());
-        // From a little after the first window's end, so that the kill meets other functions at other points each time.
-        for past in [0.05, 0.4, 0.75, 1.1, 1.45, 1.8] {
+        // From a little after the first window's end, so that the kill meets other functions at other points each time. The last
+        // ones only if the leader was too slow for these, or too fast.
+        for (round, past) in [0.05, 0.4, 0.75, 1.1, 1.45, 1.8, 3.0, 0.2, 5.0].into_iter().enumerate() {
+            if round >= 6 && !warm.is_empty() && !cold.is_empty() {
+                break;
+            }
             let leader = rouse.leader().await?;
             join_all(names.iter().map(|name| scene.get(name, "/"))).await.into_iter().collect::<Result<Vec<_>>>()?;
             // Their windows end one after another, 60 ms apart.
@@ -78,13 +82,14 @@ fn a_leader_that_dies_while_it_drains_costs_no_request() {
                 let theirs: f64 =
                     phases.filter(|(phase, _)| phase == "schedule" || phase == "start").map(|p| p.1).sum();
                 ensure!(started || theirs == 0.0, "it waited for a pod, and says it did not: {took:?}, {timing}");
-                if took.saturating_sub(Duration::from_secs_f64(theirs / 1e3)) > SLOW {
+                let ours = took.saturating_sub(Duration::from_secs_f64(theirs / 1e3));
+                if ours > SLOW {
                     tell(format_args!("{past} s past the window, cold: {started}, {took:.1?}: {timing}"));
                 }
-                if started { &mut cold } else { &mut warm }.push(took);
+                if started { &mut cold } else { &mut warm }.push((took, ours));
             }
         }
-        let most = |all: &[Duration]| all.iter().max().copied().unwrap_or_default();
+        let most = |all: &[(Duration, Duration)]| all.iter().map(|(took, _)| *took).max().unwrap_or_default();
         tell(format_args!(
             "{} requests right after the leader's death: {} met their pod, {:.1?} at most; {} waited, {:.1?} at most",
             warm.len() + cold.len(),
@@ -93,7 +98,9 @@ fn a_leader_that_dies_while_it_drains_costs_no_request() {
             cold.len(),
             most(&cold),
         ));
-        ensure!(most(&warm).max(most(&cold)) < Duration::from_secs(10), "not at once: {warm:?} {cold:?}");
+        // Whoever waits for the next leader waits until the Lease has run out. Many pods at once may take as long, too.
+        let ours = warm.iter().chain(&cold).map(|(_, ours)| *ours).max().unwrap_or_default();
+        ensure!(ours < Duration::from_secs(10), "not at once: {warm:?} {cold:?}");
         // It had come to lowering some: otherwise the kills were all too early.
         ensure!(!cold.is_empty() && !warm.is_empty(), "the kills missed the drains");
         Ok(())

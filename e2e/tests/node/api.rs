@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use crds::{rules, schema};
 use e2e::{
     kube,
-    scene::{PATIENCE, Scene, scene},
+    scene::{Scene, scene},
 };
 use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
@@ -179,7 +179,7 @@ spec:
   resources: {memory: 64Mi, cpu: '0.05', cpuLimit: 1}
   scaling: {mode: Auto, minReplicas: 0, maxReplicas: 3, target: 5, targetUtilizationPercent: 80, windowSeconds: 30,
     idle: Adaptive, schedules: [{cron: '0 0 29 2 *', durationSeconds: 60, minReplicas: 1}]}
-  timeouts: {requestSeconds: 5, coldStartSeconds: 30}
+  timeouts: {requestSeconds: 20, coldStartSeconds: 120}
   queue: {maxRequests: 10}
   readiness: {path: /}
   pod:
@@ -194,7 +194,7 @@ spec:
       - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {team: a}}}
     runAsUser: 1000
     readOnlyRootFilesystem: true
-    terminationGracePeriodSeconds: 8
+    terminationGracePeriodSeconds: 23
     labels: {team: a}
     annotations: {team: a b}
 ---
@@ -216,7 +216,7 @@ fn applying_again_changes_nothing() {
         let ours = |output: &str| output.lines().filter(|line| line.contains("rouse.dev")).map(str::to_owned).collect();
         let created: Vec<String> = ours(&quiet(&scene, &["apply", "-f", "-"], &manifest)?);
         ensure!(created == ["function.rouse.dev/full created", "trigger.rouse.dev/full created"], "{created:?}");
-        let wait = ["wait", "--for=condition=Ready", "--timeout=30s", "function/full", "trigger/full"];
+        let wait = ["wait", "--for=condition=Ready", "--timeout=90s", "function/full", "trigger/full"];
         quiet(&scene, &wait, "")?;
         let generation = ["get", "rfn/full", "rtr/full", "-o", "jsonpath={.items[*].metadata.generation}"];
         // `diff` exits with 1 when there is any.
@@ -232,7 +232,7 @@ fn applying_again_changes_nothing() {
         ensure!(quiet(&scene, &generation, "")? == "1 1", "{}", quiet(&scene, &generation, "")?);
         let host = format!("full.{}.example.com", scene.namespace);
         // The testapp has no such path: its own 404, from a pod that ran with every setting above.
-        let answer = e2e::http::get(scene.entry, &host, "/full", PATIENCE).await?;
+        let answer = scene.get_mounted(&host, "/full").await?;
         ensure!(answer.text() == "no such path\n", "{} {}", answer.status, answer.text());
         for (name, value) in [("GREETING", "hello"), ("S_greeting", "hello"), ("EMPTY", ""), ("PORT", "8081")] {
             let answer = scene.get("full", &format!("/env?name={name}")).await?;

@@ -36,7 +36,7 @@ fn in_force(pod: &Pod) -> Option<String> {
 
 /// Waits until the function's one pod has its own limit in force.
 async fn resized(scene: &Scene, function: &str) -> Result<Pod> {
-    until("the pod's own CPU limit is in force", PATIENCE, async || {
+    until("the pod's own CPU limit is in force", PATIENCE * 2, async || {
         let pods = scene.pods(function).await?;
         ensure!(pods.len() == 1, "{} pods", pods.len());
         let done = asked(&pods[0]).as_deref() == Some("100m") && in_force(&pods[0]).as_deref() == Some("100m");
@@ -64,7 +64,7 @@ fn a_started_pod_gets_its_own_limit_without_a_restart() {
         // By a method that is not sent again: each further crash would only make the kubelet wait longer.
         let crash = http::post(scene.entry, &scene.host("boost"), "/crash", Bytes::new(), PATIENCE).await?;
         ensure!(crash.status == 502, "the crash is answered {}", crash.status);
-        until("the container runs again", PATIENCE, async || {
+        until("the container runs again", PATIENCE * 2, async || {
             let pods = scene.pods("boost").await?;
             let pod = pods.first().context("the pod is gone")?;
             let again = container(pod).is_some_and(|status| status.restart_count == 1 && status.started == Some(true));
@@ -91,7 +91,7 @@ fn many_pods_are_all_resized() {
         let mut spec = limited();
         spec["scaling"]["minReplicas"] = json!(5);
         scene.apply_function("boosts", spec).await?;
-        until("five pods with their own limit", PATIENCE, async || {
+        until("five pods with their own limit", PATIENCE * 2, async || {
             let pods = scene.pods("boosts").await?;
             let done = pods.iter().filter(|pod| in_force(pod).as_deref() == Some("100m")).count();
             let restarts: i32 = pods.iter().filter_map(|pod| Some(container(pod)?.restart_count)).sum();
@@ -124,10 +124,7 @@ fn a_function_without_a_limit_is_never_resized() {
 #[test]
 fn a_quota_without_room_for_the_boost_costs_one_start() {
     scene("boost-quota", |scene| async move {
-        scene
-            .create(json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"},
-                "spec": {"hard": {"limits.cpu": "500m"}}}))
-            .await?;
+        scene.quota("small", json!({"limits.cpu": "500m"})).await?;
         scene.function("small", limited()).await?;
         let problem = scene.get("small", "/").await?.problem(503)?;
         ensure!(problem["reason"] == Reason::PodsRefused.as_str(), "another reason: {problem}");

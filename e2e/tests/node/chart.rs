@@ -1,8 +1,8 @@
 //! The chart: what its schema refuses, what it renders, and that what it tells its user is true.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, process::Command};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::{
     install, kube,
     scene::{Scene, scene},
@@ -176,7 +176,7 @@ fn the_notes_are_true() {
         let commands: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with("helm test")).collect();
         ensure!(commands.len() >= 8, "{notes}");
         let folder = tempfile::tempdir()?;
-        shim(folder.path(), "kubectl", &scene.cluster.kubectl())?;
+        kube::kubectl_program(&scene.cluster, folder.path(), &[])?;
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
         let mut shell = Command::new("bash");
         // A command that fails must not leave the one in the background behind.
@@ -190,20 +190,4 @@ fn the_notes_are_true() {
         ensure!(answers == ["rouse-cold-start: true", "rouse-cold-start: false"], "{said}");
         Ok(())
     });
-}
-
-/// A program that runs `command` with the further arguments that it gets.
-fn shim(folder: &Path, name: &str, command: &Command) -> Result<()> {
-    let quoted = |text: &std::ffi::OsStr| format!("'{}'", text.to_string_lossy().replace('\'', r"'\''"));
-    let mut words = vec!["exec".to_owned(), "env".to_owned()];
-    for (name, value) in command.get_envs() {
-        let value = value.context("a variable is taken away")?;
-        words.push(quoted(format!("{}={}", name.to_string_lossy(), value.to_string_lossy()).as_ref()));
-    }
-    words.push(quoted(command.get_program()));
-    words.extend(command.get_args().map(quoted));
-    let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{} \"$@\"\n", words.join(" ")))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(())
 }

@@ -74,7 +74,7 @@ fn volumes_of_every_kind_are_mounted() {
             {"path": "/scratch", "emptyDir": {"sizeLimit": "1Mi"}},
         ]);
         scene.function("mounts", json!({"mounts": mounts, "pod": {"readOnlyRootFilesystem": true}})).await?;
-        ensure!(scene.get("mounts", "/").await?.status == 200);
+        ensure!(scene.get_mounted(&scene.host("mounts"), "/").await?.status == 200);
         let pod = scene.pods("mounts").await?.pop().context("no pod")?;
         let spec = pod.spec.context("a pod without a spec")?;
         let seen: Vec<(String, bool)> = spec.containers[0]

@@ -92,7 +92,7 @@ fn no_example_is_without_a_test() {
 fn apply_hello(scene: &Scene) -> Result<()> {
     let folder = repository().join("examples/hello-image").display().to_string();
     scene.kubectl(&["apply", "-f", &folder], "")?;
-    scene.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "rfn/hello"], "")?;
+    scene.kubectl(&["wait", "--for=condition=Ready", "--timeout=90s", "rfn/hello"], "")?;
     Ok(())
 }
 
@@ -132,11 +132,11 @@ fn helm_waits_for_a_function_of_another_chart() {
         let function = fs::read_to_string(repository().join("examples/hello-image/function.yaml"))?;
         fs::write(folder.path().join("templates/function.yaml"), function)?;
         let chart = folder.path().display().to_string();
-        let install = |release: &str| {
-            let fixed = ["install", release, &chart, "--namespace", &scene.namespace, "--wait", "--timeout", "20s"];
+        let install = |release: &str, timeout: &str| {
+            let fixed = ["install", release, &chart, "--namespace", &scene.namespace, "--wait", "--timeout", timeout];
             kube::helm(&scene.cluster, &fixed)
         };
-        kube::succeed(install("app")?)?;
+        kube::succeed(install("app", "90s")?)?;
         // The moment Helm is done, the function is.
         let function = scene.api::<crds::Function>().get("hello").await?;
         ensure!(e2e::scene::holds(&function, crds::ConditionType::Ready), "{:?}", function.status);
@@ -146,7 +146,7 @@ fn helm_waits_for_a_function_of_another_chart() {
         let taken = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hello"},
             "spec": {"ports": [{"port": 80}]}});
         e2e::scene::until("the name is free", PATIENCE, async || Ok(scene.create(taken.clone()).await.ok())).await?;
-        let refused = install("again")?;
+        let refused = install("again", "20s")?;
         ensure!(!refused.status.success(), "Helm took a stalled Function for ready");
         Ok(())
     });

@@ -73,7 +73,7 @@ fn grpc_streams_both_ways() {
         let mut client = client(&scene, "grpcs").await?;
         let mut request = Request::new(note("again"));
         request.metadata_mut().insert("x-count", 4.into());
-        request.metadata_mut().insert("x-interval-ms", 300.into());
+        request.metadata_mut().insert("x-interval-ms", 2000.into());
         let path = PathAndQuery::from_static("/echo.Echo/Stream");
         let mut answers = client.server_streaming(request, path, codec()).await?.into_inner();
         let mut arrivals = Vec::new();
@@ -82,7 +82,8 @@ fn grpc_streams_both_ways() {
             arrivals.push(Instant::now());
         }
         let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        ensure!(gaps.len() == 3 && gaps.iter().all(|gap| *gap > Duration::from_millis(150)), "{gaps:?}");
+        // All at once would be what a proxy that collects the body makes of it; one that comes late is a busy machine's doing.
+        ensure!(gaps.len() == 3 && gaps.iter().all(|gap| *gap > Duration::from_millis(500)), "{gaps:?}");
         // Each message is sent once the one before it is back.
         client.ready().await?;
         let (next, told) = tokio::sync::mpsc::channel::<Note>(1);

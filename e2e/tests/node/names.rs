@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use crds::{ConditionType, Function, Reason, condition, names};
 use e2e::{
-    http as client, inventory,
+    http::{self as client, streaming::Begun},
+    inventory,
     record::Record,
     scene::{APP, APP_2, PATIENCE, Scene, holds, scene, tell, until},
 };
@@ -19,7 +20,7 @@ use std::time::Instant;
 
 async fn gone(scene: &Scene, before: &BTreeSet<String>) -> Result<()> {
     let mut left = Vec::new();
-    let gone = until("all is gone", PATIENCE, async || {
+    let gone = until("all is gone", PATIENCE * 2, async || {
         left = inventory::namespace(&scene.client, &scene.namespace).await?.difference(before).cloned().collect();
         Ok(left.is_empty().then_some(()))
     });
@@ -72,25 +73,19 @@ fn a_deletion_answers_those_who_wait_and_lets_the_rest_finish() {
         scene.function("held", json!({"env": never})).await?;
         scene.function("busy", json!({})).await?;
         ensure!(scene.get("busy", "/").await?.status == 200);
-        let (held, busy, ()) = tokio::join!(scene.get("held", "/"), scene.get("busy", "/sleep?ms=4000"), async {
-            let pods = until("both are under way", PATIENCE, async || {
-                Ok((!scene.pods("held").await?.is_empty()).then_some(()))
-            });
-            let deleted = async {
-                pods.await?;
-                for function in ["held", "busy"] {
-                    scene.api::<Function>().delete(function, &DeleteParams::default()).await?;
-                }
-                anyhow::Ok(())
-            };
-            // A failure shows in what the callers see.
-            let _ = deleted.await;
+        let busy = Begun::events(scene.entry, &scene.host("busy"), 15, PATIENCE).await?;
+        let (held, deleted) = tokio::join!(scene.get("held", "/"), async {
+            until("both are under way", PATIENCE, async || Ok((!scene.pods("held").await?.is_empty()).then_some(())))
+                .await?;
+            for function in ["held", "busy"] {
+                scene.api::<Function>().delete(function, &DeleteParams::default()).await?;
+            }
+            anyhow::Ok(())
         });
+        deleted?;
         let problem = held?.problem(404)?;
         ensure!(problem["detail"].as_str().is_some_and(|text| text.contains("deleted")), "{problem}");
-        let busy = busy?;
-        ensure!(busy.status == 200 && busy.text().contains("slept"), "{} {}", busy.status, busy.text());
-        Ok(())
+        busy.end(PATIENCE).await.context("a request in flight when its function was deleted")
     });
 }
 
@@ -191,13 +186,20 @@ async fn fetched_inside(scene: &Scene, name: &str, arguments: Value) -> Result<(
         let phase = pods.get(name).await?.status.and_then(|s| s.phase).unwrap_or_default();
         Ok(["Succeeded", "Failed"].contains(&phase.as_str()).then_some(phase))
     });
-    Ok((phase.await? == "Succeeded", pods.logs(name, &Default::default()).await?))
+    let fine = phase.await? == "Succeeded";
+    // Either way it says something, which may be on its way to the log.
+    let said = until("the caller's words", PATIENCE, async || {
+        let said = pods.logs(name, &Default::default()).await?;
+        Ok((!said.is_empty()).then_some(said))
+    });
+    Ok((fine, said.await?))
 }
 
 #[test]
 fn a_function_has_its_name_inside_the_cluster() {
     scene("inside", async |scene| {
-        scene.function("hello", json!({})).await?;
+        // Awake for as long as the callers take to start.
+        scene.function("hello", json!({"scaling": {"windowSeconds": 3600}})).await?;
         let service = scene.api::<Service>().get("hello").await?.spec.unwrap_or_default();
         ensure!(service.type_.as_deref() == Some("ExternalName"), "{}", json!(service));
         let host = scene.host("hello");

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -37,6 +40,9 @@ fn succeeded(answer: Result<Answer>, what: &str) -> Result<Answer> {
     Ok(answer)
 }
 
+/// From a change to the next one, counted from when the traffic has moved: how long that takes is the machine's affair.
+const PAUSE: Duration = Duration::from_secs(12);
+
 /// What one request of the flow came to.
 struct Outcome {
     id: Option<String>,
@@ -51,8 +57,9 @@ fn three_new_images_while_requests_flow() {
         scene.function("app", json!({"scaling": {"minReplicas": 2}, "resources": {"memory": "32Mi"}})).await?;
         let logs = Logs::follow(&scene, "app");
         succeeded(scene.get("app", "/").await, "the first request")?;
-        let began = Instant::now();
-        let flow = tokio::spawn(flow(Arc::clone(&scene), Duration::from_secs(60)));
+        let on = Arc::new(AtomicBool::new(true));
+        let flow = tokio::spawn(flow(Arc::clone(&scene), Arc::clone(&on)));
+        let versions = tokio::spawn(versions(Arc::clone(&scene), Arc::clone(&on)));
         // The second change goes back to a revision that is only just being taken away.
         let changes = [
             json!({"image": APP_2}),
@@ -60,8 +67,7 @@ fn three_new_images_while_requests_flow() {
             json!({"image": APP_2, "env": [{"name": "ROUND", "value": "3"}]}),
         ];
         for (round, spec) in changes.into_iter().enumerate() {
-            let due = Duration::from_secs(8 + 15 * round as u64);
-            tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+            tokio::time::sleep(PAUSE).await;
             let before = scene.api::<Function>().get("app").await?.status.unwrap_or_default().revision;
             scene.change_function("app", spec).await?;
             let changed = Instant::now();
@@ -69,31 +75,28 @@ fn three_new_images_while_requests_flow() {
             scene.function_when("app", "on the new revision", new).await?;
             tell(format!("change {}: traffic moved after {:?}", round + 1, changed.elapsed()));
         }
+        tokio::time::sleep(PAUSE).await;
+        on.store(false, Ordering::Relaxed);
         let outcomes = flow.await?;
-        let (mut sent, mut versions) = (BTreeSet::new(), Vec::new());
-        for outcome in &outcomes {
-            sent.extend(outcome.id.clone());
-        }
+        let sent: BTreeSet<String> = outcomes.iter().filter_map(|outcome| outcome.id.clone()).collect();
         let total = outcomes.len();
         let mut failed = Vec::new();
         for Outcome { id, answer, sent } in outcomes {
-            match succeeded(answer, &format!("{id:?} at {sent:?}")) {
-                Ok(answer) if id.is_none() => versions.push((sent, answer.text())),
-                Ok(_) => {}
-                Err(error) => failed.push(format!("{error:#}")),
+            if let Err(error) = succeeded(answer, &format!("{id:?} at {sent:?}")) {
+                failed.push(format!("{error:#}"));
             }
         }
         tell(format!("{total} requests, {} of them with an id, {} failed", sent.len(), failed.len()));
         ensure!(failed.is_empty(), "{} of {total} failed:\n{}", failed.len(), failed.join("\n"));
-        ensure!(total >= 1100 && sent.len() >= 550, "only {total} requests were sent");
+        // The pauses alone are 48 seconds.
+        ensure!(total >= 800 && sent.len() >= 400, "only {total} requests were sent");
         logs.exactly_once(&sent).await?;
-        // By order of sending: 1, then 2, then 1, then 2, and never back in between.
-        versions.sort();
-        let mut order: Vec<String> = versions.into_iter().map(|(_, version)| version).collect();
+        // 1, then 2, then 1, then 2, and never back in between.
+        let mut order = versions.await??;
         order.dedup();
         ensure!(order == ["1\n", "2\n", "1\n", "2\n"], "{order:?}");
         ensure!(scene.get("app", "/env?name=ROUND").await?.text() == "3");
-        let left = until("only the last revision is left", PATIENCE, async || {
+        let left = until("only the last revision is left", PATIENCE * 2, async || {
             let all = scene.api::<Deployment>().list(&ListParams::default()).await?.items;
             Ok((all.len() == 1).then(|| all[0].name_any()))
         });
@@ -105,12 +108,12 @@ fn three_new_images_while_requests_flow() {
 }
 
 /// 20 requests a second, every other one a POST with an id of its own that takes a while.
-async fn flow(scene: Arc<Scene>, duration: Duration) -> Vec<Outcome> {
+async fn flow(scene: Arc<Scene>, on: Arc<AtomicBool>) -> Vec<Outcome> {
     let began = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(50));
     let mut requests = JoinSet::new();
     let mut number = 0;
-    while began.elapsed() < duration {
+    while on.load(Ordering::Relaxed) {
         tick.tick().await;
         number += 1;
         let (scene, sent) = (Arc::clone(&scene), began.elapsed());
@@ -127,14 +130,25 @@ async fn flow(scene: Arc<Scene>, duration: Duration) -> Vec<Outcome> {
     requests.join_all().await
 }
 
+/// The version that answers, asked for again and again, each time after the answer before. Requests that are under way together
+/// may overtake one another, and a busy machine lets them: of these the answers come in the order in which they were sent.
+async fn versions(scene: Arc<Scene>, on: Arc<AtomicBool>) -> Result<Vec<String>> {
+    let mut seen = Vec::new();
+    while on.load(Ordering::Relaxed) {
+        seen.push(succeeded(scene.get("app", "/version").await, "a look at the version")?.text());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(seen)
+}
+
 #[test]
 fn a_server_that_closes_idle_connections_fails_no_post() {
     scene("idle", async |scene| {
         scene.function("idle", json!({"env": [{"name": "IDLE_CLOSE_MS", "value": "2000"}]})).await?;
         let logs = Logs::follow(&scene, "idle");
         succeeded(scene.get("idle", "/").await, "the first request")?;
-        let (began, mut sent, mut failed) = (Instant::now(), BTreeSet::new(), Vec::new());
-        while began.elapsed() < Duration::from_secs(300) {
+        let (mut sent, mut failed) = (BTreeSet::new(), Vec::new());
+        while sent.len() < 150 {
             // 1.9 to 2.1 s in steps of 1 ms, in an order that visits them all.
             let pause = 1900 + sent.len() as u64 * 37 % 201;
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -146,7 +160,6 @@ fn a_server_that_closes_idle_connections_fails_no_post() {
         }
         tell(format!("{} POSTs, {} failed", sent.len(), failed.len()));
         ensure!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), sent.len(), failed.join("\n"));
-        ensure!(sent.len() >= 140, "only {} were sent", sent.len());
         logs.exactly_once(&sent).await
     });
 }
@@ -164,7 +177,7 @@ fn a_revision_that_never_starts_leaves_the_old_one_serving() {
         ] {
             let changed = scene.change_function("never", wrong).await?.metadata.generation;
             let began = Instant::now();
-            let said = until("the Function says why", PATIENCE, async || {
+            let said = until("the Function says why", PATIENCE * 2, async || {
                 ensure!(succeeded(scene.get("never", "/version").await, "meanwhile")?.text() == "1\n");
                 let conditions = scene.api::<Function>().get("never").await?.status.unwrap_or_default().conditions;
                 let stalled = condition::find(&conditions, ConditionType::Stalled).cloned();
@@ -182,7 +195,7 @@ fn a_revision_that_never_starts_leaves_the_old_one_serving() {
         }
         let right = json!({"image": APP_2, "env": null, "timeouts": {"coldStartSeconds": 60}});
         scene.change_function("never", right).await?;
-        let served = until("the corrected image serves", PATIENCE, async || {
+        let served = until("the corrected image serves", PATIENCE * 2, async || {
             let answer = succeeded(scene.get("never", "/version").await, "afterwards")?;
             Ok((answer.text() == "2\n").then_some(()))
         });
@@ -193,7 +206,7 @@ fn a_revision_that_never_starts_leaves_the_old_one_serving() {
             holds(f, ConditionType::Ready) && ended.iter().all(|kind| condition::find(conditions, *kind).is_none())
         };
         scene.function_when("never", "well again", clean).await?;
-        let gone = until("the failed revisions are gone", PATIENCE, async || {
+        let gone = until("the failed revisions are gone", PATIENCE * 2, async || {
             let all = scene.api::<Deployment>().list(&ListParams::default()).await?.items;
             Ok((all.len() == 1).then_some(()))
         });

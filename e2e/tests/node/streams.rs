@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,14 +30,15 @@ const ROOM_KIB: f64 = 10_000_000.0 / 1024.0;
 /// A request to a function; its connection is closed when the answer is dropped.
 async fn over_http1(scene: &Scene, request: http::request::Builder, body: Body) -> Result<Response<Incoming>> {
     let mut sender = streaming::http1(scene.entry).await?;
-    Ok(timeout(PATIENCE, sender.send_request(request.body(body)?)).await??)
+    // A start, and 200 MB, on a machine that is busy with other tests.
+    Ok(timeout(PATIENCE * 3, sender.send_request(request.body(body)?)).await??)
 }
 
 /// What real curl makes of an answer: its exit code (curl(1): 18 partial file, 56 cannot receive, 92 stream error), and what
 /// it says.
 async fn curl(scene: &Scene, arguments: &[&str]) -> Result<(i32, String)> {
     let mut command = tokio::process::Command::new("curl");
-    let own = ["--silent", "--show-error", "--max-time", "30", "--output", "/dev/null"];
+    let own = ["--silent", "--show-error", "--max-time", "50", "--output", "/dev/null"];
     command.args(own).args(["--connect-to", &format!("::{}", scene.entry)]).args(arguments).kill_on_drop(true);
     let output = timeout(PATIENCE, command.output()).await?.context("cannot run curl")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -45,6 +47,12 @@ async fn curl(scene: &Scene, arguments: &[&str]) -> Result<(i32, String)> {
 
 fn to(scene: &Scene, function: &str, method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path).header(HOST, scene.host(function))
+}
+
+/// There is one activator, and its memory is measured: tests that do so take a turn.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The largest growth of any activator's resident set while `work` runs, in KiB.
@@ -110,6 +118,7 @@ async fn large_download(scene: &Scene, function: &str, pause: Duration) -> Resul
 
 #[test]
 fn two_hundred_megabytes_pass_through_a_small_activator() {
+    let _turn = turn();
     scene("large", async |scene| {
         scene.function("large", json!({"resources": {"memory": "32Mi"}, "timeouts": {"requestSeconds": 120}})).await?;
         // Warm: a start of its own is not what this measures.
@@ -132,6 +141,7 @@ fn two_hundred_megabytes_pass_through_a_small_activator() {
 
 #[test]
 fn a_large_upload_from_zero_stays_with_its_sender_meanwhile() {
+    let _turn = turn();
     scene("held", async |scene| {
         let slow = json!([{"name": "START_DELAY_MS", "value": "2000"}]);
         scene.function("held", json!({"env": slow, "timeouts": {"requestSeconds": 120}})).await?;
@@ -146,7 +156,7 @@ fn a_large_upload_from_zero_stays_with_its_sender_meanwhile() {
 fn server_sent_events_arrive_one_by_one() {
     scene("sse", async |scene| {
         scene.function("sse", json!({})).await?;
-        let answer = over_http1(&scene, to(&scene, "sse", "GET", "/sse?n=5&ms=400"), streaming::whole("")).await?;
+        let answer = over_http1(&scene, to(&scene, "sse", "GET", "/sse?n=5&ms=2000"), streaming::whole("")).await?;
         ensure!(answer.headers()["content-type"] == "text/event-stream");
         ensure!(answer.headers()["rouse-cold-start"] == "true");
         let (mut body, mut text, mut arrivals) = (answer.into_body(), String::new(), Vec::new());
@@ -157,9 +167,9 @@ fn server_sent_events_arrive_one_by_one() {
             }
         }
         ensure!(text.matches("data: event").count() == 5, "{text}");
-        // All at once would be what a proxy that collects the body makes of it.
+        // All at once would be what a proxy that collects the body makes of it; one that comes late is a busy machine's doing.
         let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        ensure!(gaps.len() == 4 && gaps.iter().all(|gap| *gap > Duration::from_millis(250)), "{gaps:?}");
+        ensure!(gaps.len() == 4 && gaps.iter().all(|gap| *gap > Duration::from_millis(500)), "{gaps:?}");
         Ok(())
     });
 }
@@ -210,7 +220,7 @@ fn http2_with_prior_knowledge_multiplexes() {
         scene.function("h2c", json!({"protocol": "H2C"})).await?;
         let client = streaming::http2(scene.entry).await?;
         let sleep = |mut client: hyper::client::conn::http2::SendRequest<Body>| {
-            let uri = format!("http://{}/sleep?ms=500", scene.host("h2c"));
+            let uri = format!("http://{}/sleep?ms=1000", scene.host("h2c"));
             async move {
                 let answer = client.send_request(Request::get(uri).body(streaming::whole(""))?).await?;
                 ensure!(answer.status() == 200 && answer.version() == http::Version::HTTP_2, "{}", answer.status());
@@ -222,8 +232,8 @@ fn http2_with_prior_knowledge_multiplexes() {
         let all = futures::future::try_join_all((0..40).map(|_| sleep(client.clone())));
         ensure!(timeout(PATIENCE, all).await??.iter().all(|cold| cold == "false"));
         let took = began.elapsed();
-        tell(format!("40 requests of 500 ms over one connection: {took:?}"));
-        ensure!(took < Duration::from_secs(5), "one after the other: {took:?}");
+        tell(format!("40 requests of a second over one connection: {took:?}"));
+        ensure!(took < Duration::from_secs(25), "one after the other: {took:?}");
         Ok(())
     });
 }
@@ -262,11 +272,11 @@ fn a_caller_that_expects_100_keeps_its_body_until_a_pod_wants_it() {
 #[test]
 fn half_an_answer_is_never_taken_for_a_whole_one() {
     scene("broken", async |scene| {
-        scene.function("broken", json!({"timeouts": {"requestSeconds": 2}})).await?;
+        scene.function("broken", json!({"timeouts": {"requestSeconds": 5}})).await?;
         // Warm: a start of its own is not what this times.
         ensure!(scene.get("broken", "/").await?.status == 200);
         // The pod breaks off; the deadline passes while the body flows.
-        for path in ["/broken?n=1000000", "/sse?n=100&ms=100"] {
+        for path in ["/broken?n=1000000", "/sse?n=1000&ms=100"] {
             let began = Instant::now();
             let answer = over_http1(&scene, to(&scene, "broken", "GET", path), streaming::whole("")).await?;
             ensure!(answer.status() == 200, "{path}: {}", answer.status());
@@ -278,7 +288,8 @@ fn half_an_answer_is_never_taken_for_a_whole_one() {
                 timeout(PATIENCE, client.send_request(Request::get(uri).body(streaming::whole(""))?)).await??;
             let end = timeout(PATIENCE, answer.into_body().collect()).await?;
             ensure!(end.is_err(), "{path}: HTTP/2 ended as if it were whole");
-            ensure!(began.elapsed() < Duration::from_secs(9), "{path}: only after {:?}", began.elapsed());
+            // Two deadlines of five seconds, on a machine that is busy with other tests.
+            ensure!(began.elapsed() < Duration::from_secs(40), "{path}: only after {:?}", began.elapsed());
             for (protocol, wanted) in [("--http1.1", [18, 56]), ("--http2-prior-knowledge", [92, 56])] {
                 let url = format!("http://{}{path}", scene.host("broken"));
                 let (code, said) = curl(&scene, &[protocol, &url]).await?;

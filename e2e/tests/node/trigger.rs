@@ -65,7 +65,12 @@ fn a_trigger_routes_its_method_and_path_and_nothing_else() {
         ensure!(ready, "Routed, but not Ready: {message}");
         tell(format!("Routed {:?} after apply", began.elapsed()));
         ensure!(scene.pods("uploads").await?.is_empty());
-        let answer = call(&scene, "POST", &host, "/upload").await?;
+        // The activator may hear of it after the operator. Until then the host is nobody's, which starts nothing.
+        let answer = until("the route is there", PATIENCE, async || {
+            let answer = call(&scene, "POST", &host, "/upload").await?;
+            Ok((answer.status != 421).then_some(answer))
+        })
+        .await?;
         ensure!(answer.status == 200 && answer.text() == "0\n", "{} {}", answer.status, answer.text());
         ensure!(answer.header("rouse-cold-start") == Some("true"), "{:?}", answer.headers);
         // The host in every way of writing it; the application's own 404 shows that it was reached.
@@ -191,8 +196,10 @@ fn a_trigger_waits_for_its_function() {
         reaches(&scene, &host, "/env?name=WHO", "later").await?;
         scene.api::<crds::Function>().delete("later", &DeleteParams::default()).await?;
         judged(&scene, "later", Reason::FunctionNotFound).await?;
-        let answer = call(&scene, "GET", &host, "/").await?;
-        ensure!(answer.status >= 400, "{} {}", answer.status, answer.text());
-        Ok(())
+        // The activator may hear of it after the operator.
+        until("nobody answers", PATIENCE, async || {
+            Ok((call(&scene, "GET", &host, "/").await?.status >= 400).then_some(()))
+        })
+        .await
     });
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use crds::{ConditionType, Function, Reason, condition, labels};
 use e2e::{
     record::Record,
-    scene::{Scene, scene, tell},
+    scene::{PATIENCE, Scene, scene, tell, until},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
@@ -31,6 +31,8 @@ fn a_new_function_is_ready_and_starts_no_pod() {
         no_pod_ever(&scene, &pods).await?;
         // The same record would have shown one.
         ensure!(scene.get("new-0", "/").await?.status == 200, "the function does not answer");
+        // The watch may tell of it after the answer.
+        until("the pod is seen", PATIENCE, async || Ok((!pods.names().is_empty()).then_some(()))).await?;
         ensure!(pods.names().len() == 1, "after one request there were the pods {:?}", pods.names());
         Ok(())
     });

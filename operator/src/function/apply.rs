@@ -11,6 +11,7 @@ mod source;
 
 use std::{fmt, time::Duration};
 
+use crds::labels;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use runtime::{client::CallError, failure::Failure};
@@ -114,7 +115,13 @@ pub async fn plan(
     }
     let seen = refs.deployment(&valid.revision).cloned();
     source::ensure(cx, valid, seen.as_ref(), failure).await?;
-    let wanted = Box::pin(deployment::ensure(cx, valid, seen, plan.deployment, rollout.replicas())).await?;
+    let is_new = seen.is_none();
+    let wanted = Box::pin(deployment::ensure(cx, valid, seen, plan.deployment, rollout.replicas())).await;
+    if is_new && valid.function.spec.source.is_some() && matches!(wanted, Err(Stop::Refused(..))) {
+        // Once the spec asks for another revision, nothing tells of this one any more.
+        source::delete(cx, valid, &valid.revision).await?;
+    }
+    let wanted = wanted?;
     let applied = match rollout {
         Rollout::Steady | Rollout::Switch => Applied { revision: valid.revision.clone(), replicas: replicas(&wanted) },
         Rollout::Grow { .. } | Rollout::Failed(_) => {
@@ -125,10 +132,10 @@ pub async fn plan(
     let mut all = true;
     for retired in refs.deployments.iter().filter(|d| is_retired(d, valid, &[serving, &applied.revision], refs)) {
         // In this order, so that a Deployment that is there, and that the spec may ask for again, has its code.
-        if deployment::delete(cx, retired).await? {
-            source::delete(cx, valid, retired).await?;
-        } else {
+        if !deployment::delete(cx, retired).await? {
             all = false;
+        } else if retired.labels().contains_key(labels::RUNTIME) {
+            source::delete(cx, valid, &retired.name_any()).await?;
         }
     }
     Ok((applied, all))

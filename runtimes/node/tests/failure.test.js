@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const path = require('node:path');
 const test = require('node:test');
-const { serve, until } = require('./runtime.js');
+const { serve, until, WAIT } = require('./runtime.js');
 
 /** Where frames come from that are none of the user's. */
 const SERVER = path.join(__dirname, '..');
@@ -58,22 +58,23 @@ test('the trace has the line of the source and the cause', async (t) => {
 test('of two requests the one whose code failed fails', async (t) => {
   const runtime = await serve(t, `let both = [];
     exports.handler = (req, res) => {
+      console.log('there', req.path);
       both.push(() => setTimeout(() => { if (req.path === '/bad') throw new Error('why'); res.send('good'); }, req.path === '/bad' ? 5 : 30));
       if (both.length === 2) both.forEach((go) => go());
     };`);
   // The first one's timer is begun by the second one's code.
   const good = runtime.fetch('/good', { id: 'good' });
-  await new Promise((go) => setTimeout(go, 100));
+  await runtime.prints('stdout', 'there /good');
   const bad = runtime.fetch('/bad', { id: 'bad' });
   assert.deepEqual([(await bad).status, (await good).status], [500, 200]);
 });
 
 test('a response that has begun is cut', async (t) => {
   const sources = [
-    'exports.handler = (req, res) => { res.write("begun"); setTimeout(() => { throw new Error("why"); }, 20); };',
-    'exports.handler = async function* () { yield "begun"; await new Promise((go) => setTimeout(go, 20)); throw new Error("why"); };',
+    'exports.handler = (req, res) => { res.write("begun"); setTimeout(() => { throw new Error("why"); }, 300); };',
+    'exports.handler = async function* () { yield "begun"; await new Promise((go) => setTimeout(go, 300)); throw new Error("why"); };',
     `export default { fetch: () => new Response(new ReadableStream({ async start(c) {
-      c.enqueue(new TextEncoder().encode("begun")); await new Promise((go) => setTimeout(go, 20)); c.error(new Error("why"));
+      c.enqueue(new TextEncoder().encode("begun")); await new Promise((go) => setTimeout(go, 300)); c.error(new Error("why"));
     } })) };`,
   ];
   for (const source of sources) {
@@ -104,10 +105,10 @@ test('an exception in what listens to the end of a response is logged and change
 });
 
 test('an exception in what listens to the caller going away is logged and changes nothing', async (t) => {
-  const runtime = await serve(t, 'exports.handler = (req, res) => { if (req.path === "/") return "good"; res.on("close", () => { throw new Error("why"); }); };');
+  const runtime = await serve(t, 'exports.handler = (req, res) => { if (req.path === "/") return "good"; res.on("close", () => { throw new Error("why"); }); console.log("there"); };');
   const socket = await runtime.connect();
   socket.write('GET /gone HTTP/1.1\r\nHost: a\r\nX-Request-Id: gone\r\n\r\n');
-  await new Promise((go) => setTimeout(go, 100));
+  await runtime.prints('stdout', 'there');
   socket.destroy();
   await runtime.prints('stderr', '[gone] Error: why');
   assert.equal(await (await runtime.fetch()).text(), 'good');
@@ -128,11 +129,12 @@ test('a connection outlives an error after the response', async (t) => {
 test('an error outside of any request ends the process with 1 and is reported', async (t) => {
   /** @type {[string, string][]} */
   const cases = [
-    ['setTimeout(() => {\n  throw new RangeError("why");\n}, 300);', 'Outside of any request, the source threw RangeError, in line 2.'],
-    ['setTimeout(() => Promise.reject("why"), 300);', 'Outside of any request, the source threw a string.'],
+    ['goes().then(() => setTimeout(() => {\n  throw new RangeError("why");\n}));', 'Outside of any request, the source threw RangeError, in line 2.'],
+    ['goes().then(() => Promise.reject("why"));', 'Outside of any request, the source threw a string.'],
   ];
   for (const [source, sentence] of cases) {
-    const runtime = await serve(t, `${source}\nexports.handler = () => "";`);
+    const runtime = await serve(t, `${WAIT} ${source}\nexports.handler = () => "";`);
+    runtime.go();
     assert.equal(await runtime.exit(), 1);
     assert.equal(runtime.termination().split('\n')[0], sentence);
     assert.match(runtime.termination(), /why/);
@@ -160,17 +162,19 @@ test('a caller that goes away', async (t) => {
     async function* endless() { try { for (;;) { yield big; await new Promise(setImmediate); } } finally { returned++; } }
     exports.handler = (req, res) => {
       if (req.path === '/counts') return { closed, returned };
+      console.log('there');
       res.on('close', () => { closed++; console.log('closed'); });
       if (req.path === '/endless') return void require('stream').Readable.from(endless()).pipe(res);
       if (req.path === '/late') return void setTimeout(() => res.send('late'), 100);
       if (req.path === '/body') return 'never';
     };`);
-  for (const target of ['/endless', '/late']) {
+  for (const name of ['endless', 'late']) {
     const socket = await runtime.connect();
     socket.on('error', () => {});
-    socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nX-Request-Id: gone\r\n\r\n`);
-    await new Promise((go) => setTimeout(go, 50));
+    socket.write(`GET /${name} HTTP/1.1\r\nHost: a\r\nX-Request-Id: ${name}\r\n\r\n`);
+    await runtime.prints('stdout', `[${name}] there\n`);
     socket.destroy();
+    await runtime.prints('stdout', `[${name}] closed\n`);
   }
   const half = await runtime.connect();
   half.write('POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf');
@@ -178,7 +182,7 @@ test('a caller that goes away', async (t) => {
   half.destroy();
   await until(async () => (await (await runtime.fetch('/counts')).json()).closed === 2, 'both to be closed');
   await new Promise((go) => setTimeout(go, 100));
-  assert.equal(runtime.stdout, '[gone] closed\n[gone] closed\n');
+  assert.equal(runtime.stdout, '[endless] there\n[endless] closed\n[late] there\n[late] closed\n');
   assert.equal(runtime.stderr, '');
 });
 

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const http = require('node:http');
 const test = require('node:test');
 const zlib = require('node:zlib');
-const { serve } = require('./runtime.js');
+const { serve, until } = require('./runtime.js');
 
 /** Tells a test what the handler saw. */
 const TELL = `exports.handler = (req, res) => res.json({
@@ -284,9 +284,14 @@ test('a body that goes on after 413 is not kept, and the answer is read', async 
   const response = await runtime.fetch('/', { method: 'POST', body: Buffer.alloc(20_000_000) });
   assert.equal(response.status, 413);
   assert.equal(await response.text(), 'The body is longer than 10 bytes.\n');
-  const begun = Date.now();
-  await runtime.raw(Buffer.concat([Buffer.from('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n'), Buffer.alloc(20_000_000)]));
-  assert.ok(Date.now() - begun < 4000, 'the connection ends with the body');
+  // Else after 5 s. A busy machine may be slow as well, but not each time.
+  let least = Infinity;
+  for (let time = 0; time < 5 && least >= 4000; time++) {
+    const begun = Date.now();
+    await runtime.raw(Buffer.concat([Buffer.from('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n'), Buffer.alloc(20_000_000)]));
+    least = Math.min(least, Date.now() - begun);
+  }
+  assert.ok(least < 4000, 'the connection ends with the body');
 });
 
 test('1,000 requests, 50 at once', async (t) => {
@@ -306,6 +311,8 @@ test('1,000 requests, 50 at once', async (t) => {
       assert.equal(await response.text(), body);
     }
   }));
+  // What is printed comes by another way than the answers.
+  await until(() => runtime.stdout.split('\n').length > 2000, 'all lines');
   const lines = runtime.stdout.trimEnd().split('\n').sort();
   const expected = Array.from({ length: 1000 }, (_, n) => [`[id-${n}] begin /${n}`, `[id-${n}] end /${n}`]).flat().sort();
   assert.deepEqual(lines, expected);

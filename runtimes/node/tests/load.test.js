@@ -82,13 +82,16 @@ test('a termination log that cannot be written changes nothing', async (t) => {
 
 test('listens only once the code is loaded', async (t) => {
   const runtime = await start(t, `
+    import { existsSync } from 'fs';
     console.log('loading');
-    await new Promise((go) => setTimeout(go, 300));
+    while (!existsSync('go')) await new Promise((go) => setTimeout(go, 10));
     console.log('loaded');
     export const handler = () => 'late';`);
   await runtime.prints('stdout', 'loading');
   assert.equal(await require('./runtime.js').connects(runtime.port), false);
+  runtime.go();
   await runtime.listening();
+  await runtime.prints('stdout', 'loaded\n');
   assert.equal(runtime.stdout, 'loading\nloaded\n');
   assert.equal(await (await runtime.fetch()).text(), 'late');
 });

@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
-const { serve, start } = require('./runtime.js');
+const { serve, start, until } = require('./runtime.js');
 
 test('every line of a request begins with its id, on its own stream', async (t) => {
   const runtime = await serve(t, `
@@ -18,6 +18,7 @@ test('every line of a request begins with its id, on its own stream', async (t) 
     };`);
   await runtime.fetch('/', { id: 'a-b' });
   await runtime.prints('stdout', 'after\n');
+  await runtime.prints('stderr', '\n');
   assert.equal(runtime.stdout, 'at load\n[a-b] one\n[a-b] two\n[a-b] half line\n[a-b] \n[a-b] last\n[a-b] after\n');
   assert.equal(runtime.stderr, '[a-b] err\n');
 });
@@ -32,6 +33,8 @@ test('lines of requests at once are never mixed', async (t) => {
       }
     };`);
   await Promise.all(Array.from({ length: 20 }, (_, n) => runtime.fetch('/', { id: `r${n}` })));
+  // What is printed comes by another way than the answers.
+  await until(() => runtime.stdout.split('\n').length > 20 * 40, 'all lines');
   const lines = runtime.stdout.trimEnd().split('\n');
   assert.equal(lines.length, 20 * 40);
   for (let n = 0; n < 20; n++) {
@@ -45,6 +48,7 @@ test('a character that comes in two writes is whole', async (t) => {
     const bytes = Buffer.from('\u{1f41d}\\n'); process.stdout.write(bytes.subarray(0, 2)); process.stdout.write(bytes.subarray(2));
   };`);
   await runtime.fetch();
+  await runtime.prints('stdout', '\n');
   assert.equal(runtime.stdout, '[test] \u{1f41d}\n');
 });
 
@@ -84,11 +88,13 @@ test('write calls back, and console keeps its groups', async (t) => {
     return 'called back';
   };`);
   assert.equal(await (await runtime.fetch()).text(), 'called back');
+  await runtime.prints('stdout', '┌');
   assert.match(runtime.stdout, /^\[test\] ab\n\[test\] g\n\[test\]   x=1\n\[test\] ┌/);
 });
 
 test('a request without an id is given one', async (t) => {
   const runtime = await serve(t, 'exports.handler = () => console.log("x");');
   await runtime.raw('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  await runtime.prints('stdout', '\n');
   assert.match(runtime.stdout, /^\[[0-9a-f]{16}\] x\n$/);
 });

@@ -10,7 +10,10 @@ const path = require('node:path');
 
 /** How the server is run; another Node, or an image's whole command line, by ROUSE_TEST_COMMAND. */
 const COMMAND = process.env.ROUSE_TEST_COMMAND?.split(' ') ?? [process.execPath, '--experimental-vm-modules', path.join(__dirname, '..', 'main.js')];
-const PATIENCE_MILLISECONDS = 20_000;
+const PATIENCE_MILLISECONDS = 60_000;
+
+/** For a source: `await goes()` waits until the test says so. */
+const WAIT = "const goes = async () => { while (!require('fs').existsSync('go')) await new Promise((go) => setTimeout(go, 10)); };";
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set();
@@ -100,6 +103,11 @@ class Runtime {
     await until(async () => this[stream].includes(text), `${JSON.stringify(text)} in ${stream}`);
   }
 
+  /** Lets a source go on that waits for the file `go`, see WAIT. */
+  go() {
+    fs.writeFileSync(path.join(this.directory, 'go'), '');
+  }
+
   termination() {
     return fs.existsSync(this.terminationLog) ? fs.readFileSync(this.terminationLog, 'utf8') : '';
   }
@@ -161,4 +169,4 @@ async function until(holds, what) {
   }
 }
 
-module.exports = { start, serve, until, connects };
+module.exports = { start, serve, until, connects, WAIT };

@@ -7,7 +7,8 @@ const { serve, start, connects, until } = require('./runtime.js');
 const SLOW = `exports.handler = async (req) => {
   if (req.path === '/fast') return 'fast';
   console.log('running');
-  await new Promise((go) => setTimeout(go, 300));
+  // Long enough for the signal to come before the answer.
+  await new Promise((go) => setTimeout(go, 3000));
   return 'done';
 };`;
 

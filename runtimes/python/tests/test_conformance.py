@@ -106,7 +106,7 @@ class Conformance(unittest.TestCase):
 
             def ask() -> None:
                 try:
-                    client = http.client.HTTPConnection("127.0.0.1", function.port, timeout=50)
+                    client = http.client.HTTPConnection("127.0.0.1", function.port, timeout=120)
                     client.request("POST", "/", body, headers)
                     response = client.getresponse()
                     response.read()

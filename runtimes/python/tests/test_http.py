@@ -8,7 +8,7 @@ import struct
 import time
 import unittest
 
-from .process import Process, answers, everything, until
+from .process import DEADLINE, Process, answers, everything, until
 
 SOURCE = """
 import time
@@ -128,7 +128,7 @@ class Http(unittest.TestCase):
             self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 200 OK"))
 
     def test_a_connection_serves_one_request_after_another(self) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self.function.port, timeout=10)
+        client = http.client.HTTPConnection("127.0.0.1", self.function.port, timeout=DEADLINE)
         client.connect()
         port = client.sock.getsockname()
         for path, method, body in [

@@ -8,7 +8,7 @@ import unittest
 from .process import Process, answers, until
 
 SOURCE = """
-import dataclasses, datetime, decimal, http, time, uuid
+import dataclasses, datetime, decimal, http, threading, uuid
 from rouse import HTTPError, Response
 
 @dataclasses.dataclass
@@ -31,6 +31,8 @@ def fails(after):
     finally:
         print("closed")
 
+go_on = threading.Event()
+
 class Changed(HTTPError):
     def __init__(self, status, text):
         super().__init__(status, text)
@@ -49,7 +51,7 @@ def refuse_late(*given):
 
 def slowly():
     yield "first"
-    time.sleep(0.4)
+    go_on.wait()
     yield "second"
 
 def bad_close():
@@ -234,6 +236,7 @@ class Responses(unittest.TestCase):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Return: slowly()\r\n\r\n")
             data = sock.recv(1000)
             self.assertTrue(data.endswith(b"\r\n\r\n5\r\nfirst\r\n"))
+            self.function.get(X_Return="go_on.set()")
             self.assertEqual(sock.recv(1000)[:9], b"6\r\nsecond")
 
     def test_a_stream_of_no_use_is_closed(self) -> None:

@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(connections.idle(), MANY);
             drop(pods);
             // The ends come without anything being waited for, but for the runtime to look.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            eventually(|| connections.lock().idle.iter_mut().all(|idle| idle.line.is_closed())).await;
             if sweeps {
                 connections.sweep(OLDEST);
             } else {

@@ -26,7 +26,7 @@ const END_HEADERS: u8 = 4;
 /// What every receiver takes.
 const MAX_FRAME: usize = 16_384;
 /// Nothing in these tests takes longer.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 pub(super) type Field<'a> = (&'a [u8], &'a [u8]);
 

@@ -183,3 +183,30 @@ fn source_that_cannot_be_loaded_fails_at_its_first_exit() {
     };
     assert!(long.trace.len() <= MAX_TRACE && long.trace.ends_with('…'), "{} bytes", long.trace.len());
 }
+
+#[test]
+fn source_that_crashes_says_where() {
+    let says = "Outside of any request, the source threw Error, in line 3.\nError: late\n    at function.js:3\n";
+    let crashed = |message: &str| {
+        json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 2,
+            "lastState": {"terminated": {"exitCode": 1, "message": message}}})
+    };
+    let failure = |state: Value, runs_source: bool| {
+        let mut pod = pod(state);
+        if runs_source {
+            pod.metadata.labels = Some([(labels::RUNTIME.to_owned(), "node".to_owned())].into());
+        }
+        let Start::Failed(failure) = of_pod(&pod, false) else { panic!("it is a failure") };
+        failure
+    };
+    let of_source = failure(crashed(says), true);
+    assert_eq!(of_source.reason, Reason::CrashLoop);
+    let sentence = "The container exits again and again, last with code 1. Outside of any request, the source threw Error, in line 3.";
+    assert_eq!(of_source.message, sentence);
+    assert_eq!(of_source.trace, "Error: late\n    at function.js:3");
+    // An image may write what is nobody else's business.
+    for plain in [failure(crashed(says), false), failure(crashed(""), true)] {
+        assert_eq!(plain.message, "The container exits again and again, last with code 1.");
+        assert_eq!(plain.trace, "");
+    }
+}

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use crds::{Reason, labels};
+use crds::Reason;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
 use kube::{
-    Api, ResourceExt,
+    Api,
     api::{DeleteParams, Preconditions},
 };
 use runtime::{client::within, failure::Failure};
@@ -46,22 +46,21 @@ pub(super) async fn ensure(
     }
 }
 
-/// Deletes the code of a retired revision, if it has any and that is ours.
-pub(super) async fn delete(cx: &Context, valid: &Valid, retired: &Deployment) -> Result<(), Stop> {
-    if !retired.labels().contains_key(labels::RUNTIME) {
-        return Ok(());
-    }
+/// Deletes the code of a revision without a Deployment, if it is there and ours.
+pub(super) async fn delete(cx: &Context, valid: &Valid, revision: &str) -> Result<(), Stop> {
     let api: Api<ConfigMap> = Api::namespaced(cx.client.clone(), &valid.namespace);
-    let name = retired.name_any();
-    let there = match within(DEADLINE, api.get_opt(&name)).await {
+    let there = match within(DEADLINE, api.get_opt(revision)).await {
         Ok(there) => there.filter(|there| owner::of(there, valid) == Owner::Ours),
-        Err(error) => return Err(Stop::of(super::Child { kind: "ConfigMap", name }, error)),
+        Err(error) => return Err(Stop::of(super::Child { kind: "ConfigMap", name: revision.to_owned() }, error)),
     };
     let Some(there) = there else { return Ok(()) };
     let child = child(&there);
     may_write(cx)?;
-    let preconditions = Some(Preconditions { uid: there.metadata.uid.clone(), resource_version: None });
-    match within(DEADLINE, api.delete(&name, &DeleteParams { preconditions, ..DeleteParams::background() })).await {
+    let preconditions = Some(Preconditions {
+        uid: there.metadata.uid.clone(),
+        resource_version: there.metadata.resource_version.clone(),
+    });
+    match within(DEADLINE, api.delete(revision, &DeleteParams { preconditions, ..DeleteParams::background() })).await {
         Ok(_) => {
             info!(namespace = valid.namespace, child = %child, "Deleted with its revision.");
             cx.metrics.wrote(ApiWrite::Delete);

@@ -43,7 +43,8 @@ pub(super) fn environment(valid: &Valid) -> Vec<EnvVar> {
     let key = ConfigMapKeySelector { name: valid.revision.clone(), key: names::SOURCE_KEY.to_owned(), optional: None };
     let value_from = Some(EnvVarSource { config_map_key_ref: Some(key), ..EnvVarSource::default() });
     let mut all = vec![
-        plain(TARGET, source.entrypoint.clone()),
+        // Kubernetes takes two dollars in a value for one.
+        plain(TARGET, source.entrypoint.replace('$', "$$")),
         plain(CPU, valid.cpu_milli.to_string()),
         plain(HEAP, heap_mib(valid.memory_mib).to_string()),
         EnvVar { name: SOURCE.to_owned(), value: None, value_from },

@@ -45,6 +45,9 @@ fn a_text_that_no_variable_can_hold_goes_encoded() {
     let env = |source_text: &str| template(source(source_text))["spec"]["containers"][0]["env"].to_string();
     assert!(env("a\0b").contains(r#"{"name":"ROUSE_SOURCE_ENCODING","value":"base64"}"#));
     assert!(!env("ab").contains("ENCODING"));
+    let named = json!({"image": null, "source": {"runtime": "node", "inline": "a", "entrypoint": "$$.run"}});
+    let told = template(named)["spec"]["containers"][0]["env"].to_string();
+    assert!(told.contains(r#"{"name":"FUNCTION_TARGET","value":"$$$$.run"}"#), "as Kubernetes reads it: {told}");
 }
 
 fn code(text: &str) -> k8s_openapi::api::core::v1::ConfigMap {

@@ -96,6 +96,27 @@ async fn the_code_goes_with_its_revision() {
         format!("delete configmaps {old}"),
     ];
     assert_eq!(world.api.news(), expected);
+    assert!(world.api.get("configmaps", &old).is_none());
+    assert!(world.api.get("configmaps", &new).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_code_of_a_revision_that_is_refused_does_not_stay() {
+    let mut world = World::new();
+    let name = revision_of(source(CODE));
+    world.api.refuse("create deployments", 403, "exceeded quota");
+    world.api.put("functions", function(source(CODE)));
+    world.sync();
+    world.pass("hello").await.unwrap();
+    let news = world.api.news();
+    let of_code: Vec<&String> = news.iter().filter(|call| call.contains("configmaps")).collect();
+    let expected = ["create", "get", "delete"].map(|verb| format!("{verb} configmaps {name}"));
+    assert_eq!(of_code, expected.iter().collect::<Vec<_>>(), "{news:?}");
+    assert!(world.api.get("configmaps", &name).is_none());
+    world.api.relent();
+    world.settle("hello").await;
+    assert!(world.api.get("configmaps", &name).is_some());
+    assert!(world.api.get("deployments", &name).is_some());
 }
 
 #[tokio::test(start_paused = true)]
