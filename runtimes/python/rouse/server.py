@@ -32,7 +32,7 @@ BACKLOG = 1024
 FULL_SECONDS = 0.05
 """The pause between two tries when user code has taken every descriptor."""
 
-HEAD_SECONDS = 3
+HEAD_SECONDS = 5
 """How long after SIGTERM the rest of a head may come: the activator sends one at once."""
 
 _READ = select.EPOLLIN | select.EPOLLONESHOT

@@ -92,7 +92,7 @@ class Stops(unittest.TestCase):
     def test_half_a_head_does_not_cut_what_runs(self) -> None:
         with Process(self.source) as function:
             half, busy, body = function.connect(), function.connect(), function.connect()
-            busy.sendall(b"GET /?s=4 HTTP/1.1\r\nHost: x\r\n\r\n")
+            busy.sendall(b"GET /?s=6 HTTP/1.1\r\nHost: x\r\n\r\n")
             body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
             half.sendall(b"GET / HTTP/1.1\r\nHo")
             until(lambda: unread(half) == unread(body) == 0 and "running" in function.stdout)
