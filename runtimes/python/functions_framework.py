@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MARK = "__rouse_signature__"
 """The attribute of a decorated function: `http`, `cloudevent`, or the input type of a typed one."""
 
+ERROR_HANDLERS: dict[Any, Callable[..., Any]] = {}
+"""What `errorhandler` has declared, by status or class."""
+
 
 def http(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function(request)`."""
@@ -43,6 +46,18 @@ def typed(given: Any) -> Any:
     if not hints:
         raise TypeError("the argument of a typed function must be annotated with its type")
     return _typed(given, hints[0])
+
+
+def errorhandler(given: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`function(error)` answers for exceptions of a class, or of a status: 500 is also that of all that have none."""
+    if not isinstance(given, int) and not (isinstance(given, type) and issubclass(given, BaseException)):
+        raise TypeError(f"an error handler is for a status or a class of exceptions, not {given!r}")
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        ERROR_HANDLERS[given] = function
+        return function
+
+    return decorate
 
 
 def _typed(function: Callable[..., Any], kind: Any) -> Callable[..., Any]:

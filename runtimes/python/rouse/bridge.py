@@ -5,6 +5,7 @@ own, which the first one starts; the request's own thread waits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 TYPE_CHECKING = False
@@ -19,10 +20,19 @@ _loop: asyncio.AbstractEventLoop | None = None
 def wait(value: Awaitable[Any]) -> Any:
     """What the awaitable gives, or its exception."""
 
-    async def run() -> Any:
-        return await value
+    async def run() -> tuple[Any, BaseException | None]:
+        try:
+            return await value, None
+        except BaseException as error:  # as a value: out of a task, SystemExit and KeyboardInterrupt would go on out of the loop
+            return None, error
 
-    return asyncio.run_coroutine_threadsafe(run(), _running()).result()
+    result, error = asyncio.run_coroutine_threadsafe(run(), _running()).result()
+    if error is None:
+        return result
+    try:
+        raise error
+    finally:
+        del error  # its traceback has this frame, and the two would hold each other
 
 
 class Pieces:
@@ -51,5 +61,11 @@ def _running() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="rouse-loop", daemon=True).start()
+            threading.Thread(target=_run, args=(_loop,), name="rouse-loop", daemon=True).start()
         return _loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):  # of a task of the user's own, which keeps it for whoever awaits it
+            loop.run_forever()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from .errors import HTTPError, Unloadable
 
 TYPE_CHECKING = False
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 _COROUTINE = 0x80  # inspect.CO_COROUTINE and CO_ASYNC_GENERATOR; the module `inspect` costs 6 ms
 _ASYNC_GENERATOR = 0x200
 _VARARGS = 0x04
+
+DELIVERED = "OK"
+"""The answer to each event that raised nothing: what a function of events returns is ignored, as Google's framework does."""
 
 
 class Call:
@@ -34,6 +39,11 @@ class Call:
             self._run = self._event
         else:
             self._run = self._typed(mark)
+        handlers = getattr(sys.modules.get("functions_framework"), "ERROR_HANDLERS", None)
+        if handlers:
+            from .rescue import rescued
+
+            self._run = rescued(self._run, handlers)
 
     def __call__(self, request: Request) -> Any:
         return self._run(request)
@@ -41,7 +51,8 @@ class Call:
     def _event(self, request: Request) -> Any:
         from .event import received
 
-        return self._handler(received(request))
+        value = self._handler(received(request))
+        return _delivered(value) if hasattr(value, "__await__") else DELIVERED
 
     def _typed(self, kind: Any) -> Callable[[Request], Any]:
         def run(request: Request) -> Any:
@@ -53,6 +64,11 @@ class Call:
             return _untyped(self._handler(value))
 
         return run
+
+
+async def _delivered(value: Any) -> str:
+    await value
+    return DELIVERED
 
 
 def _untyped(result: Any) -> Any:

@@ -8,9 +8,11 @@ import socket
 from . import wire
 from .errors import HTTPError
 from .request import Request
+from .room import LARGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .room import Room
     from .wire import Body, ChunkedBody, Head
 
 RECEIVE_BYTES = 64 * 1024
@@ -31,15 +33,32 @@ class Gone(Exception):
 class Connection:
     """Never blocks but in `write`. One thread at a time has it: the one whom epoll told of it (EPOLLONESHOT)."""
 
-    __slots__ = ("_body", "_discarded", "_discarding", "_head", "_rest", "_socket", "armed", "busy", "fd", "peer")
+    __slots__ = (
+        "_body",
+        "_discarded",
+        "_discarding",
+        "_empty_lines",
+        "_head",
+        "_rest",
+        "_room",
+        "_share",
+        "_socket",
+        "armed",
+        "busy",
+        "fd",
+        "peer",
+    )
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    def __init__(self, sock: socket.socket, peer: str, room: Room) -> None:
         self._socket = sock
+        self._room = room
+        self._share = 0
         self._rest = b""
         self._head: Head | None = None
         self._body: Body | ChunkedBody | None = None
         self._discarding = False
         self._discarded = 0
+        self._empty_lines = 0
         self.fd = sock.fileno()
         self.peer = peer
         self.busy = False
@@ -52,12 +71,16 @@ class Connection:
         """Whether bytes of the next request are here already (pipelining)."""
         return bool(self._rest)
 
-    def advance(self, max_body_bytes: int) -> tuple[Request, Head] | None:
+    @property
+    def within_head(self) -> bool:
+        """Whether a head has begun to arrive, and its end has not."""
+        return self.busy and self._head is None
+
+    def advance(self) -> tuple[Request, Head] | None:
         """The next request as soon as it is whole, else None. `Gone`, or `HTTPError` for one that will not be served."""
         while True:
             if self._rest and not self._discarding:
-                self.busy = True
-                complete = self._parse(max_body_bytes)
+                complete = self._parse()
                 if complete is not None:
                     return complete
             try:
@@ -75,28 +98,53 @@ class Connection:
             if self._discarded > MAX_DISCARD_BYTES:
                 raise Gone
 
-    def _parse(self, max_body_bytes: int) -> tuple[Request, Head] | None:
+    def _parse(self) -> tuple[Request, Head] | None:
         if self._head is None:
-            while self._rest.startswith(b"\r\n"):  # RFC 9112, section 2.2
+            while self._rest.startswith(b"\r\n"):
                 self._rest = self._rest[2:]
+                self._empty_lines += 1
+                if self._empty_lines > wire.MAX_EMPTY_LINES:
+                    raise HTTPError(400, "There are empty lines before the request.")
+            if not self._rest:
+                return None
+            self.busy = True
             end = self._rest.find(b"\r\n\r\n")
             if end > wire.MAX_HEAD_BYTES or (end < 0 and len(self._rest) > wire.MAX_HEAD_BYTES):
                 raise HTTPError(431, f"The head has more than {wire.MAX_HEAD_BYTES} bytes.")
             if end < 0:
                 return None
             self._head = wire.Head(self._rest[:end])
+            self._empty_lines = 0
             self._rest = self._rest[end + 4 :]
-            self._body = wire.body(self._head, max_body_bytes)
+            self._body = wire.body(self._head, self._room.largest)
             if self._head.expects and not self._rest and not self._body.complete:
                 self.send(wire.CONTINUE)
         body, head = self._body, self._head
         assert body is not None
         if not body.complete:
             self._rest = body.feed(self._rest)
+            came = body.size - self._share
+            if came:
+                self._room.take(came)
+                self._share += came
+                if self._share >= LARGE_BYTES:
+                    self._room.large()
             if not body.complete:
                 return None
         self._head = self._body = None
-        return Request(head, bytes(body.data), self.peer), head
+        return Request(head, body.data(), self.peer), head
+
+    def answered(self) -> None:
+        """The body is needed no more: its room is another's."""
+        if self._share:
+            self._room.give(self._share)
+            self._share = 0
+
+    def end(self) -> None:
+        """The request that was read has its answer, or gets none."""
+        self.busy = False
+        self._head = self._body = None
+        self.answered()
 
     def send(self, data: bytes) -> int:
         """Gives the kernel what it takes at once, and says how many bytes that was. `Gone` if nobody is there."""
@@ -124,7 +172,6 @@ class Connection:
         Closing at once would reset the connection, and the answer with it (RFC 9112, section 9.6).
         """
         self._discarding = True
-        self.busy = False
         self._rest = b""
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -132,4 +179,5 @@ class Connection:
             pass
 
     def close(self) -> None:
+        self.end()
         self._socket.close()

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+MAX_NAME_CHARACTERS = 60
+"""How much of a missing field's name its caller is shown."""
+
 
 class HTTPError(Exception):
-    """Ends a request with a status and one plain sentence for the caller.
+    """Ends a request with a status and what its caller is told: one plain sentence, or a dict or list as JSON.
 
-    Raised by our own reading of requests (400, 413, 415, 431, 501) and usable by a handler.
+    Raised by our own reading of requests (400, 413, 415, 431, 501, 503) and usable by a handler.
     """
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: Any, headers: dict[str, str] | None = None) -> None:
+        """`ValueError` or `TypeError`, here where the source's own line is to blame, for what is no such answer."""
         super().__init__(status, text)
-        self.status = status
+        self.status = int(status)
+        if not 400 <= self.status <= 599:
+            raise ValueError(f"not the status of an error: {self.status}")
+        if not isinstance(text, (str, dict, list)):
+            raise TypeError(f"an HTTPError tells a str, dict or list, not {type(text).__name__}")
         self.text = text
+        self.headers = headers
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"
+
+
+class Missing(HTTPError, KeyError):
+    """A field that the request does not have: the caller's fault, as in Flask, unless the handler catches it as a `KeyError`."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(400, f"The request has no {str(name)[:MAX_NAME_CHARACTERS]!a}.")
+        self.args = (name,)
 
 
 class Unloadable(Exception):

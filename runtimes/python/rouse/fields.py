@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .errors import Missing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Fields:
-    """Fields in their order. `[name]` and `get` give the first value, `getlist` all of them. `KeyError` if there is none."""
+    """Fields in their order. `[name]` and `get` give the first value, `getlist` all of them. `Missing` if there is none."""
 
     __slots__ = ("_index", "_pairs")
 
@@ -32,7 +34,7 @@ class Fields:
     def __getitem__(self, name: str) -> Any:
         values = self._values(name)
         if not values:
-            raise KeyError(name)
+            raise Missing(name)
         return values[0]
 
     def __contains__(self, name: object) -> bool:

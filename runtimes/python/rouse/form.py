@@ -8,6 +8,10 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from .errors import HTTPError
 from .fields import Fields, Headers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_HEAD_BYTES = 16 * 1024
 """Of one part of a form."""
 
@@ -31,6 +35,16 @@ class UploadedFile:
 
     def read(self, size: int = -1) -> bytes:
         return self.stream.read(size)
+
+    def save(self, dst: Any, buffer_size: int = 16 * 1024) -> None:
+        """Writes what is still unread, to a path or an open binary file."""
+        from shutil import copyfileobj
+
+        if hasattr(dst, "write"):
+            copyfileobj(self.stream, dst, buffer_size)
+            return
+        with open(dst, "wb") as file:
+            copyfileobj(self.stream, file, buffer_size)
 
     def __repr__(self) -> str:
         return f"<UploadedFile {self.filename!r}>"

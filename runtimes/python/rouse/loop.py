@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import select
 
 from . import failure, log, response
 from .connection import STALL_SECONDS, Gone
-from .errors import HTTPError
-from .pool import encoded
+from .pool import THREADS, encoded
+from .server import HEAD_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from typing import Any
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from concurrent.futures import ThreadPoolExecutor
+    from typing import Any, ClassVar
 
     from .call import Call
     from .connection import Connection
@@ -40,7 +42,12 @@ class Loop:
     def run(self, stop: int) -> None:
         """Serves until `stop` becomes readable, then drains. Not `asyncio.run`: that would wait for what user code left behind."""
         self._loop = asyncio.new_event_loop()
-        self._loop.run_until_complete(self._main(stop))
+        main = self._loop.create_task(self._main(stop))
+        main.add_done_callback(lambda _: self._loop.stop())
+        while not main.done():
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):  # as in `bridge`
+                self._loop.run_forever()
+        main.result()
 
     async def _main(self, stop: int) -> None:
         loop = self._loop
@@ -54,6 +61,7 @@ class Loop:
         os.read(stop, 1)
         self._loop.remove_reader(stop)
         self._server.drain()
+        self._loop.call_later(HEAD_SECONDS, self._server.end_heads)
 
     def _turn(self) -> None:
         for fd, _ in self._server.epoll.poll(0, EVENTS_AT_ONCE):
@@ -103,16 +111,10 @@ class Loop:
             if hasattr(value, "__await__"):
                 value = await value
             return response.of(value)
-        except HTTPError as error:
-            print(f"The request was refused with {error}")
-            return response.refused(error)
-        except asyncio.CancelledError as error:
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
-                raise
-            failure.log_trace(error)
         except BaseException as error:
-            failure.log_trace(error)
-        return response.failed(exchange.request.id)
+            if isinstance(error, asyncio.CancelledError) and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            return response.raised(error, exchange.request.id)
 
     def _respond(self, exchange: Exchange, answer: Response) -> None:
         self._end(exchange)
@@ -142,13 +144,15 @@ class Loop:
             if isinstance(error, asyncio.CancelledError):
                 raise
         except BaseException as error:
-            failure.log_trace(error)
-            await _close(source)
             if begun:
+                failure.log_trace(error)
+                await _close(source)
                 self._end(exchange)
                 self._server.cut(connection)
             else:
-                self._respond(exchange, response.failed(exchange.request.id))
+                refusal = response.raised(error, exchange.request.id)
+                await _close(source)
+                self._respond(exchange, refusal)
         else:
             self._end(exchange)
             self._server.release(connection, form.close)
@@ -174,22 +178,42 @@ class Loop:
 class _InThreads:
     """The pieces of a plain iterator, each made in a thread. As `bridge.Pieces`, the other way round."""
 
+    _threads: ClassVar[ThreadPoolExecutor | None] = None
+    """Not asyncio's own, which are few, and the user's."""
+
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
+        self._context = contextvars.copy_context()
+        self._step: asyncio.Future[Any] | None = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
 
     async def __anext__(self) -> Any:
-        piece = await asyncio.to_thread(next, self._source, _END)
+        step = self._step = self._in_thread(next, self._source, _END)
+        await asyncio.wait([step])  # a caller that goes ends this, and not the step, for which `aclose` waits then
+        self._step = None
+        piece = step.result()
         if piece is _END:
             raise StopAsyncIteration
         return piece
 
     async def aclose(self) -> None:
+        if self._step is not None:
+            await asyncio.wait([self._step])
+            error = self._step.exception()
+            if error is not None:
+                failure.log_trace(error)
         close = getattr(self._source, "close", None)
         if close is not None:
-            await asyncio.to_thread(close)
+            await self._in_thread(close)
+
+    def _in_thread(self, function: Callable[..., Any], *given: Any) -> asyncio.Future[Any]:
+        if _InThreads._threads is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            _InThreads._threads = ThreadPoolExecutor(THREADS, "rouse")
+        return asyncio.get_running_loop().run_in_executor(_InThreads._threads, self._context.run, function, *given)
 
 
 async def _close(source: Any) -> None:

@@ -9,6 +9,7 @@ import sys
 from . import failure, log, settings, source
 from .call import Call
 from .errors import Unloadable
+from .room import Room
 from .server import Server
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ def serve() -> None:
     handler = source.handler(source.load(given.source), given.target)
     call = Call(handler, given.target, given.signature)
     stop = _stop_signal()
-    server = Server(given.port, given.max_body_bytes)
+    server = Server(given.port, Room(given.max_body_bytes, given.max_bodies_bytes))
     if call.is_async:
         from .loop import Loop
 
@@ -49,7 +50,7 @@ def serve() -> None:
     else:
         from .pool import Pool
 
-        Pool(server, call, given.threads).run(stop)
+        Pool(server, call).run(stop)
 
 
 def _stop_signal() -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 
 from . import failure, log, response
 from .connection import Gone
-from .errors import HTTPError
+from .server import HEAD_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
     from .response import Response
     from .server import Exchange, Server
 
+THREADS = 128
+"""How many plain handlers run at once, whatever the CPU: most wait for something else, and a stream holds its thread to its end. More
+than the hundred requests for which the autoscaler keeps one pod (docs/scaling.md).
+"""
+
 
 class Pool:
-    """At most `size` threads run handlers at once. A thread more is started whenever the last free one takes a request."""
+    """A thread more is started whenever the last free one takes a request."""
 
-    def __init__(self, server: Server, call: Call, size: int) -> None:
+    def __init__(self, server: Server, call: Call) -> None:
         self._server = server
         self._call = call
-        self._size = size
+        self._size = THREADS
         self._started = 0
         self._free = 0
         self._lock = threading.Lock()
@@ -35,7 +41,11 @@ class Pool:
         self._start()
         os.read(stop, 1)
         self._server.drain()
-        os.eventfd_read(self._server.drained)
+        drained = select.poll()
+        drained.register(self._server.drained, select.POLLIN)
+        if not drained.poll(HEAD_SECONDS * 1000):
+            self._server.end_heads()
+            drained.poll()
 
     def _start(self) -> None:
         with self._lock:
@@ -63,6 +73,7 @@ class Pool:
                     if short:
                         self._start()
                     self._serve(exchange)
+                    exchange = None  # nor is its body kept until the next one comes
                     with self._lock:
                         self._free += 1
 
@@ -89,19 +100,15 @@ class Pool:
 
                 value = bridge.wait(value)
             return response.of(value)
-        except HTTPError as error:
-            print(f"The request was refused with {error}")
-            return response.refused(error)
         except BaseException as error:
-            failure.log_trace(error)
-            return response.failed(exchange.request.id)
+            return response.raised(error, exchange.request.id)
 
     def _respond(self, exchange: Exchange, answer: Response) -> None:
         log.finish(exchange.scope)  # before the caller has the answer and may look for them
         self._server.respond(exchange, answer)
 
     def _stream(self, exchange: Exchange, answer: Response) -> None:
-        """Sends each piece as it comes. An error before the first one is a plain 500, a later one cuts the connection."""
+        """Sends each piece as it comes. An error before the first one is answered as any other, a later one cuts the connection."""
         source: Any = answer.stream
         if answer.async_stream is not None:
             from . import bridge
@@ -123,12 +130,14 @@ class Pool:
             _close(source)
             self._server.cut(connection)
         except BaseException as error:
-            failure.log_trace(error)
-            _close(source)
             if begun:
+                failure.log_trace(error)
+                _close(source)
                 self._server.cut(connection)
             else:
-                self._respond(exchange, response.failed(exchange.request.id))
+                refusal = response.raised(error, exchange.request.id)
+                _close(source)
+                self._respond(exchange, refusal)
         else:
             log.finish(exchange.scope)
             self._server.release(connection, form.close)

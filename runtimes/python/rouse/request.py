@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 
-from .errors import HTTPError
+from .errors import HTTPError, Missing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
     from typing import Any
 
+    from .authorization import Authorization
     from .fields import Fields, Headers
     from .wire import Head
 
 _UNSET: Any = object()
+
+
+class Cookies(dict[str, str]):
+    """`Missing` if there is none of a name."""
+
+    def __missing__(self, name: str) -> str:
+        raise Missing(name)
 
 
 class Request:
@@ -105,6 +113,14 @@ class Request:
         return self._args
 
     @property
+    def values(self) -> Fields:
+        """The fields of the query, and then those of a form that was sent with a method that has a body."""
+        from .fields import Fields
+
+        form = self.form.items(multi=True) if self.method in ("POST", "PUT", "PATCH") else []
+        return Fields(self.args.items(multi=True) + form)
+
+    @property
     def remote_addr(self) -> str:
         """The caller's address: the activator's word for it, else the connection's peer."""
         forwarded: str = self.headers.get("x-forwarded-for", "")
@@ -133,8 +149,8 @@ class Request:
         return self._head.length if "content-length" in self.headers else None
 
     @property
-    def cookies(self) -> dict[str, str]:
-        cookies: dict[str, str] = {}
+    def cookies(self) -> Cookies:
+        cookies = Cookies()
         for line in self.headers.getlist("cookie"):
             for pair in line.split(";"):
                 name, equals, value = pair.strip().partition("=")
@@ -143,6 +159,13 @@ class Request:
                         value = value[1:-1]
                     cookies.setdefault(name.strip(), value.strip())
         return cookies
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What the Authorization header says, with `type`, `username`, `password` and `token`; None without a usable one."""
+        from .authorization import parsed
+
+        return parsed(self.headers.get("authorization", ""))
 
     @property
     def user_agent(self) -> str:
@@ -201,7 +224,7 @@ class Request:
 
     @property
     def files(self) -> Fields:
-        """The files of a multipart form, each with `filename`, `content_type`, `stream` and `read()`."""
+        """The files of a multipart form, each with `filename`, `content_type`, `stream`, `read()` and `save(path)`."""
         return self._parts()[1]
 
     def _parts(self) -> tuple[Fields, Fields]:

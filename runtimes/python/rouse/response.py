@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import failure
 from .errors import HTTPError
-from .fields import Headers
+from .fields import Headers, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,18 +79,42 @@ class Response:
         httponly: bool = False,
         samesite: str | None = None,
     ) -> None:
-        """RFC 6265. `ValueError` if the value would need quoting: encode it first."""
+        """RFC 6265. `ValueError` for what a cookie cannot have; a value that would need quoting has to be encoded first."""
+        if not is_token(key):
+            raise ValueError(f"not the name of a cookie: {key!a}")
         if any(c <= " " or c in '",;\\' or c > "~" for c in value):
             raise ValueError(f"not the value of a cookie: {value!a}")
         parts = [f"{key}={value}"]
-        parts += [f"{name}={given}" for name, given in (("Max-Age", max_age), ("Path", path), ("Domain", domain)) if given is not None]
-        parts += [name for name, given in (("Secure", secure), ("HttpOnly", httponly)) if given]
         if samesite is not None:
-            parts.append(f"SameSite={samesite}")
+            samesite = samesite.title()
+        for name, given, valid in (
+            ("Max-Age", max_age, _is_number),
+            ("Path", path, _is_attribute),
+            ("Domain", domain, _is_attribute),
+            ("SameSite", samesite, _SAME_SITE.__contains__),
+        ):
+            if given is None:
+                continue
+            if not valid(str(given)):
+                raise ValueError(f"not the {name} of a cookie: {given!a}")
+            parts.append(f"{name}={given}")
+        parts += [name for name, given in (("Secure", secure), ("HttpOnly", httponly)) if given]
         self.headers.add("Set-Cookie", "; ".join(parts))
 
     def delete_cookie(self, key: str, path: str | None = "/", domain: str | None = None) -> None:
         self.set_cookie(key, max_age=0, path=path, domain=domain)
+
+
+_SAME_SITE = frozenset({"Strict", "Lax", "None"})
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and text.isascii()
+
+
+def _is_attribute(text: str) -> bool:
+    """RFC 6265, section 4.1.1: `av-octet`."""
+    return text.isascii() and text.isprintable() and ";" not in text
 
 
 def of(value: Any) -> Response:
@@ -103,17 +128,22 @@ def of(value: Any) -> Response:
     return Response(value)
 
 
-def failed(request_id: str) -> Response:
-    """The answer to a request whose handler raised: nothing of the exception is in it."""
-    return plain(500, f"The function failed. Request ID: {request_id}\n")
+def raised(error: BaseException, request_id: str) -> Response:
+    """The answer to a request whose handler raised: the status of an `HTTPError`, else a 500 that says nothing of it, as the log does."""
+    try:
+        if isinstance(error, HTTPError):
+            print(f"The request was refused with {error}")
+            return refused(error)
+    except Exception as another:  # a class of the source's own
+        error = another
+    failure.log_trace(error)
+    return Response(f"The function failed. Request ID: {request_id}\n", 500, content_type=PLAIN)
 
 
 def refused(error: HTTPError) -> Response:
-    return plain(error.status, error.text + "\n")
-
-
-def plain(status: int, text: str) -> Response:
-    return Response(text, status, content_type=PLAIN)
+    if isinstance(error.text, str):
+        return Response(error.text + "\n", error.status, error.headers, content_type=PLAIN)
+    return Response(error.text, error.status, error.headers)
 
 
 def status_code(status: Any) -> int:

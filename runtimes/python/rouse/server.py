@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .request import Request
     from .response import Response
+    from .room import Room
     from .wire import Head
 
 BACKLOG = 1024
@@ -30,6 +31,9 @@ BACKLOG = 1024
 
 FULL_SECONDS = 0.05
 """The pause between two tries when user code has taken every descriptor."""
+
+HEAD_SECONDS = 5
+"""How long after SIGTERM the rest of a head may come: the activator sends one at once."""
 
 _READ = select.EPOLLIN | select.EPOLLONESHOT
 _AT_ONCE = select.EPOLLIN | select.EPOLLOUT | select.EPOLLONESHOT
@@ -51,14 +55,15 @@ class Exchange:
 class Server:
     """Accepts, reads, answers, drains. Its methods may be called from any thread."""
 
-    def __init__(self, port: int, max_body_bytes: int) -> None:
+    def __init__(self, port: int, room: Room) -> None:
         """Listens from here on. `OSError` if the port is taken."""
         self.epoll = select.epoll()
         self.draining = False
-        self._max_body_bytes = max_body_bytes
+        self._room = room
         self._connections: dict[int, Connection] = {}
         self._sender: Sender | None = None
         self._full = False
+        self._heads_are_late = False
         self._lock = threading.Lock()
         self._drained = os.eventfd(0, os.EFD_CLOEXEC)
         self._listener = _listen(port)
@@ -79,7 +84,7 @@ class Server:
         if connection is None:
             return None
         try:
-            complete = connection.advance(self._max_body_bytes)
+            complete = connection.advance()
         except Gone:
             self.cut(connection)
         except HTTPError as error:
@@ -103,6 +108,7 @@ class Server:
         answer = self.answer(exchange, response)
         data = answer.head if answer.bodiless else answer.head + response.data
         connection = exchange.connection
+        connection.answered()  # first: its caller may send the next body on another connection as soon as it has the answer
         try:
             sent = connection.send(data)
         except Gone:
@@ -118,7 +124,7 @@ class Server:
         if close:
             self.cut(connection)
             return
-        connection.busy = False
+        connection.end()
         self._arm(connection)
 
     def _take(self, fd: int) -> Connection | None:
@@ -131,13 +137,14 @@ class Server:
             return connection
 
     def _arm(self, connection: Connection) -> None:
-        """Gives the connection back to epoll, or closes it if it is idle and the server drains."""
+        """Gives the connection back to epoll, or closes it if the server drains and nothing is to be expected of it."""
         with self._lock:
             idle = self.draining and not connection.busy and not connection.buffered
-            if not idle:
+            late = self._heads_are_late and connection.within_head
+            if not (idle or late):
                 connection.armed = True
                 self.epoll.modify(connection.fd, _READ if connection.busy or not connection.buffered else _AT_ONCE)
-        if idle:
+        if idle or late:
             self.cut(connection)
 
     def cut(self, connection: Connection) -> None:
@@ -170,6 +177,14 @@ class Server:
         if not left:
             os.eventfd_write(self._drained, 1)
 
+    def end_heads(self) -> None:
+        """To be called `HEAD_SECONDS` after `drain`: a head of which not even now the rest is there is given up."""
+        with self._lock:
+            self._heads_are_late = True
+            for connection in self._connections.values():
+                if connection.armed:
+                    self.epoll.modify(connection.fd, _AT_ONCE)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -189,7 +204,7 @@ class Server:
                 continue  # once more, as room that was made meanwhile would be missed
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock, address[0].removeprefix("::ffff:"))
+            connection = Connection(sock, address[0].removeprefix("::ffff:"), self._room)
             with self._lock:
                 if self.draining:
                     sock.close()
@@ -205,6 +220,7 @@ class Server:
         response = refused(error)
         answer = Answer(response, "GET", http10=False, keep_alive=False)
         try:
+            connection.end()
             connection.send(answer.head + response.data)
             connection.discard()
             self._arm(connection)

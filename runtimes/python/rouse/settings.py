@@ -6,30 +6,32 @@ import os
 
 from .errors import Unloadable
 
-DEFAULT_MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The largest body of a request that is kept in memory, in bytes; FUNCTION_MAX_BODY_BYTES changes it."""
+MIB = 1024 * 1024
+
+DEFAULT_MAX_BODY_BYTES = 32 * MIB
+"""The largest body of a request, in bytes, where the heap is large enough or nothing is known of it; FUNCTION_MAX_BODY_BYTES changes it."""
+
+BODIES_WITHOUT_HEAP = 4
+"""How many of the largest bodies may be in memory at once where nothing is known of the heap."""
 
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 
 SIGNATURES = ("http", "cloudevent")
 
-THREADS_AT_LEAST = 16
-THREADS_PER_CORE = 48
-THREADS_AT_MOST = 128
-
 
 class Settings:
     """One process's configuration. `Unloadable` if a value cannot be meant."""
 
-    __slots__ = ("max_body_bytes", "port", "signature", "source", "target", "threads")
+    __slots__ = ("max_bodies_bytes", "max_body_bytes", "port", "signature", "source", "target")
 
     def __init__(self, environ: dict[bytes, bytes]) -> None:
         self.port = _number(environ, "PORT", 8080, 1, 65535)
         self.target = _text(environ, "FUNCTION_TARGET") or "handler"
         self.signature = _text(environ, "FUNCTION_SIGNATURE_TYPE") or "http"
-        self.max_body_bytes = _number(environ, "FUNCTION_MAX_BODY_BYTES", DEFAULT_MAX_BODY_BYTES, 0, 1 << 40)
-        cores = (os.cpu_count() or 1) * 1000
-        self.threads = threads(_number(environ, "ROUSE_CPU_MILLI", cores, 1, 1_000_000))
+        heap = _number(environ, "ROUSE_HEAP_MIB", 0, 0, 1 << 30) * MIB
+        largest = min(heap // 4 or DEFAULT_MAX_BODY_BYTES, DEFAULT_MAX_BODY_BYTES)
+        self.max_body_bytes = _number(environ, "FUNCTION_MAX_BODY_BYTES", largest, 0, 1 << 40)
+        self.max_bodies_bytes = max(heap // 2, self.max_body_bytes) if heap else BODIES_WITHOUT_HEAP * self.max_body_bytes
         self.source = _source(environ)
         if self.signature not in SIGNATURES:
             raise Unloadable(f"FUNCTION_SIGNATURE_TYPE is {self.signature!a}; it can be {' or '.join(SIGNATURES)}.")
@@ -46,14 +48,6 @@ def take() -> Settings:
 def termination_log() -> str:
     """The file that Kubernetes reads the last words of the container from."""
     return os.environ.get("ROUSE_TERMINATION_LOG") or DEFAULT_TERMINATION_LOG
-
-
-def threads(cpu_milli: int) -> int:
-    """How many plain handlers run at once: 16, and 48 more for each core, at most 128.
-
-    Most handlers wait for something else, so there are more of them than cores; each costs some tens of KiB once it was needed.
-    """
-    return min(THREADS_AT_MOST, THREADS_AT_LEAST + THREADS_PER_CORE * cpu_milli // 1000)
 
 
 def _text(environ: dict[bytes, bytes], name: str) -> str:

@@ -47,6 +47,10 @@ def load(text: bytes) -> ModuleType:
         exec(code, module.__dict__)
     except SystemExit as stop:
         raise Unloadable(f"The source called {_exit_call(stop)} while it was loaded.", stop) from None
+    except ModuleNotFoundError as error:
+        where = _line(error.__traceback__)
+        sentence = f"The source imports a module that is not there{where}: it has Python's standard library, and no packages."
+        raise Unloadable(sentence, error) from None
     except BaseException as error:
         where = _line(error.__traceback__)
         raise Unloadable(f"The source raised {type(error).__name__} while it was loaded{where}.", error) from None

@@ -5,6 +5,8 @@ In front is a strict proxy, so what is malformed is refused, never mended.
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from .errors import HTTPError
 from .fields import Headers, is_token
 
@@ -13,6 +15,9 @@ MAX_HEAD_BYTES = 64 * 1024
 
 MAX_CHUNK_LINE_BYTES = 4096
 """The size line of a chunk with its extensions, and each trailer."""
+
+MAX_EMPTY_LINES = 4
+"""Before a request. RFC 9112, section 2.2, asks that one be ignored."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -49,10 +54,15 @@ class Head:
         self.http10 = version == "HTTP/1.0"
         self.chunked = _chunked(index, self.http10)
         self.length = 0 if self.chunked else _length(index)
-        self.keep_alive = not self.http10 and "close" not in ",".join(index.get("connection", ())).lower().split(",")
+        self.keep_alive = not self.http10 and not _closes(index)
         self.expects = not self.http10 and "100-continue" in (v.lower() for v in index.get("expect", ()))
         if len(index.get("host", ())) != 1 and not self.http10:
             raise HTTPError(400, "The request must have one Host header.")
+
+
+def _closes(index: dict[str, list[str]]) -> bool:
+    """RFC 9112, section 9.6: `close` may be one of several options."""
+    return "connection" in index and "close" in (option.strip(" \t") for option in ",".join(index["connection"]).lower().split(","))
 
 
 def _chunked(index: dict[str, list[str]], http10: bool) -> bool:
@@ -77,29 +87,36 @@ def _length(index: dict[str, list[str]]) -> int:
 class Body:
     """A body of a known length, as it arrives."""
 
-    __slots__ = ("_missing", "complete", "data")
+    __slots__ = ("_data", "_missing", "complete", "size")
 
     def __init__(self, length: int) -> None:
-        self.data = bytearray()
+        self._data = BytesIO()
+        self.size = 0
         self._missing = length
         self.complete = length == 0
 
     def feed(self, received: bytes) -> bytes:
         """Takes its part of the bytes and gives back what belongs to the next request."""
         part = received[: self._missing]
-        self.data += part
+        self._data.write(part)
+        self.size += len(part)
         self._missing -= len(part)
         self.complete = self._missing == 0
         return received[len(part) :]
+
+    def data(self) -> bytes:
+        """What has arrived. Not a copy of it: bytes are what a `BytesIO` grows in."""
+        return self._data.getvalue()
 
 
 class ChunkedBody:
     """A body in chunks (RFC 9112, section 7.1). Extensions and trailers are dropped. `HTTPError` past `limit` bytes."""
 
-    __slots__ = ("_limit", "_missing", "_part", "complete", "data")
+    __slots__ = ("_data", "_limit", "_missing", "_part", "complete", "size")
 
     def __init__(self, limit: int) -> None:
-        self.data = bytearray()
+        self._data = BytesIO()
+        self.size = 0
         self.complete = False
         self._limit = limit
         self._part = "size"
@@ -111,7 +128,8 @@ class ChunkedBody:
         while not self.complete:
             if self._part == "data":
                 part = received[at : at + self._missing]
-                self.data += part
+                self._data.write(part)
+                self.size += len(part)
                 self._missing -= len(part)
                 at += len(part)
                 if self._missing:
@@ -136,11 +154,14 @@ class ChunkedBody:
             if not digits or len(digits) > 15 or digits.translate(None, b"0123456789abcdefABCDEF"):
                 raise HTTPError(400, "The size of a chunk is malformed.")
             self._missing = int(digits, 16)
-            if len(self.data) + self._missing > self._limit:
+            if self.size + self._missing > self._limit:
                 raise too_large(self._limit)
             self._part = "data" if self._missing else "trailer"
         elif not line:
             self.complete = True
+
+    def data(self) -> bytes:
+        return self._data.getvalue()
 
 
 def too_large(limit: int) -> HTTPError:

@@ -143,6 +143,35 @@ class Http(unittest.TestCase):
             self.assertEqual(client.sock.getsockname(), port)
         client.close()
 
+    def test_close_among_the_options_of_a_connection(self) -> None:
+        for value in (b"keep-alive, close", b"close , x", b"CLOSE", b"x,\tclose", b"x\r\nConnection: close"):
+            with self.subTest(value=value):
+                data = self.function.raw(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: " + value + b"\r\n\r\n")
+                self.assertIn(b"\r\nConnection: close\r\n", data)
+        with self.function.connect() as sock:
+            for _ in range(2):
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: closed, keep-alive\r\n\r\n")
+                self.assertTrue(sock.recv(1000).endswith(b"hello"))
+
+    def test_empty_lines_before_a_request(self) -> None:
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        with self.function.connect() as sock:
+            for _ in range(3):
+                sock.sendall(b"\r\n" * 4 + request)
+                self.assertTrue(sock.recv(1000).endswith(b"hello"))
+            for byte in b"\r\n" * 4 + request:
+                sock.sendall(bytes([byte]))
+                time.sleep(0.0005)
+            self.assertTrue(sock.recv(1000).endswith(b"hello"))
+        for pieces in ([b"\r\n" * 5], [b"\r\n" * 4, b"\r\n"], [b"\r\n" * 500_000]):
+            with self.subTest(pieces=pieces[0][:20]), self.function.connect() as sock:
+                for piece in pieces:
+                    sock.sendall(piece)
+                    time.sleep(0.05)
+                data = sock.recv(1000)
+                self.assertTrue(data.startswith(b"HTTP/1.1 400 "), data)
+                self.assertTrue(data.endswith(b"There are empty lines before the request.\n"), data)
+
     def test_pipelined_requests_are_answered_in_order(self) -> None:
         one = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d"
         slow = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -18,7 +18,17 @@ FAILURES: list[tuple[str | bytes, str, str]] = [
     ("raise ValueError('secret')\n", "The source raised ValueError while it was loaded, in line 1.", "ValueError: secret"),
     ("def f():\n    return 1 / 0\nf()\n", "The source raised ZeroDivisionError while it was loaded, in line 2.", "line 3, in <module>"),
     ("import json\njson.loads('{')\n", "The source raised JSONDecodeError while it was loaded, in line 2.", 'File "function.py", line 2'),
-    ("import nothing_like_this\n", "The source raised ModuleNotFoundError while it was loaded, in line 1.", "nothing_like_this"),
+    (
+        "import json\nimport nothing_like_this\n",
+        "The source imports a module that is not there, in line 2: it has Python's standard library, and no packages.",
+        "No module named 'nothing_like_this'",
+    ),
+    (
+        "from flask import secret\n",
+        "The source imports a module that is not there, in line 1: it has Python's standard library, and no packages.",
+        "No module named 'flask'",
+    ),
+    ("from json import x\n", "The source raised ImportError while it was loaded, in line 1.", "cannot import name 'x'"),
     ("exec('x x')\n", "The source raised SyntaxError while it was loaded, in line 1.", 'File "function.py", line 1'),
     ("raise KeyboardInterrupt\n", "The source raised KeyboardInterrupt while it was loaded, in line 1.", "KeyboardInterrupt"),
     ("import sys\nsys.exit(3)\n", "The source called sys.exit(3) while it was loaded.", 'File "function.py", line 2'),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import http.client
+import signal
 import threading
 import time
 import unittest
 
-from rouse.settings import threads
+from rouse.pool import THREADS
 
-from .process import DEADLINE, Process
+from .process import DEADLINE, Process, until
 
 ECHO = "def handler(request):\n    print(request.id)\n    return f'{request.path} {len(request.data)}'\n"
 
@@ -52,23 +53,21 @@ class Thousand(unittest.TestCase):
 
 
 class Bounds(unittest.TestCase):
-    # Sixteen go on together, however long it takes until they are there.
-    SOURCE = """
+    # As many as there are threads go on together, however long it takes until they are there.
+    SOURCE = f"""
 import threading, time
 lock = threading.Lock()
-sixteen = threading.Barrier(16)
+together = threading.Barrier({THREADS})
 now = most = 0
-order = []
 
 def handler(request):
     global now, most
     if request.path == "/most":
-        return {"most": most, "order": order}
+        return {{"most": most}}
     with lock:
         now += 1
         most = max(most, now)
-        order.append(request.path)
-    sixteen.wait(30)
+    together.wait(30)
     time.sleep(0.2)
     with lock:
         now -= 1
@@ -76,32 +75,50 @@ def handler(request):
 """
 
     def test_the_pool_is_bounded_and_the_others_wait(self) -> None:
-        with Process(self.SOURCE, ROUSE_CPU_MILLI="1") as function:
+        with Process(self.SOURCE) as function:
             self.assertLessEqual(function.threads, 2)
-            begin = time.monotonic()
-            with concurrent.futures.ThreadPoolExecutor(48) as pool:
-                found = list(pool.map(lambda n: function.get(f"/{n}").status, range(48)))
-            took = time.monotonic() - begin
-            self.assertEqual(found, [200] * 48)
-            self.assertEqual(function.ask("GET", "/most").text.split(",")[0], '{"most":16')
-            self.assertGreater(took, 0.55)  # three rounds of 16
-            self.assertEqual(function.threads, 17)
+            with concurrent.futures.ThreadPoolExecutor(2 * THREADS) as pool:
+                found = list(pool.map(lambda n: function.get(f"/{n}").status, range(2 * THREADS)))
+            self.assertEqual(found, [200] * 2 * THREADS)
+            self.assertEqual(function.get("/most").text, f'{{"most":{THREADS}}}\n')
+            self.assertEqual(function.threads, THREADS + 1)
+            self.assertLess(function.peak_mib, 32)
+
+    def test_a_hundred_streams_leave_room_for_a_request(self) -> None:
+        """The autoscaler adds a pod only for what is beyond a hundred requests at once. Here no stream goes on before all are there."""
+        source = (
+            "import threading\ntogether = threading.Barrier(100)\n"
+            "def events():\n    together.wait()\n    yield 'data: x\\n\\n'\n    threading.Event().wait()\n"
+        )
+        for prefix in ("", "async "):
+            handler = f"{prefix}def handler(request): return events() if request.path == '/events' else 'ok'\n"
+            # 73 is what a pod has by default
+            with self.subTest(prefix=prefix), Process(source + handler, ROUSE_CPU_MILLI="73") as function:
+                streams = [function.connect() for _ in range(100)]
+                for sock in streams:
+                    sock.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+                for sock in streams:
+                    self.assertIn(b"data: x", sock.recv(1000))
+                self.assertEqual(function.get().text, "ok")
 
     def test_those_that_wait_are_served_in_their_order(self) -> None:
-        with Process(self.SOURCE, ROUSE_CPU_MILLI="1") as function:
-            sockets = []
-            for n in range(48):
-                sock = function.connect()
-                sock.sendall(f"GET /{n:02} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-                sockets.append(sock)
-                time.sleep(0.003)
-            for sock in sockets:
-                self.assertIn(b"200 OK", sock.recv(1000))
-            import json
+        source = (
+            "import signal, threading\ngo = threading.Semaphore(0)\nsignal.signal(signal.SIGUSR1, lambda *_: go.release())\n"
+            "def handler(request):\n    print(request.path)\n    go.acquire()\n"
+        )
+        with Process(source) as function:
 
-            order = json.loads(function.get("/most").text)["order"]
-            rounds = [sorted(order[at : at + 16]) for at in range(0, 48, 16)]
-            self.assertEqual(rounds, [[f"/{n:02}" for n in range(at, at + 16)] for at in range(0, 48, 16)])
+            def begun() -> list[str]:
+                return [line.split()[-1] for line in function.stdout.splitlines()]
+
+            paths = [f"/{n}" for n in range(THREADS + 8)]
+            for n, path in enumerate(paths, 1):
+                function.connect().sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                until(lambda n=n: len(begun()) == min(n, THREADS))
+            for n in range(THREADS + 1, THREADS + 9):
+                function.process.send_signal(signal.SIGUSR1)  # ends one of them
+                until(lambda n=n: len(begun()) == n)
+            self.assertEqual(begun(), paths)
 
     def test_async_handlers_wait_together_on_one_loop(self) -> None:
         source = (
@@ -126,12 +143,6 @@ def handler(request):
                 sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             for sock in sockets:
                 self.assertIn(b"200 OK", sock.recv(1000))
-
-
-class Formula(unittest.TestCase):
-    def test_threads(self) -> None:
-        for milli, expected in [(1, 16), (72, 19), (250, 28), (500, 40), (1000, 64), (2000, 112), (64000, 128)]:
-            self.assertEqual(threads(milli), expected)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,50 @@ class Requests(unittest.TestCase):
             with self.subTest(ask=ask):
                 self.check(ask, expected, path=path)
 
+    def test_query_and_form_together(self) -> None:
+        kind = "application/x-www-form-urlencoded"
+        ask = "request.values.to_dict(flat=False)"
+        self.check(ask, {"a": ["1", "2"], "b": ["3"]}, "POST", "/?a=1", b"a=2&b=3", Content_Type=kind)
+        self.check(ask, {"a": ["1"]}, "GET", "/?a=1", b"a=2&b=3", Content_Type=kind)
+
+    def test_authorization(self) -> None:
+        of = "(lambda a: a and (a.type, a.username, a.password, a.token))(request.authorization)"
+        for value, expected in [
+            ("Basic dMO8OnA6dw==", ("basic", "tü", "p:w", None)),
+            ("BASIC  dTo=", ("basic", "u", "", None)),
+            ("Basic ?", None),
+            ("Basic dQ==", None),
+            ("Basic", None),
+            ("Bearer a.b-c=", ("bearer", None, None, "a.b-c=")),
+            ("Digest  a=b, c", ("digest", None, None, "a=b, c")),
+        ]:
+            with self.subTest(value=value):
+                self.check(of, expected, Authorization=value)
+        self.check("request.authorization", None)
+
+    def test_what_is_missing_is_the_callers_fault(self) -> None:
+        for ask, named in [
+            ("request.args['n']", "'n'"),
+            ("request.form['n']", "'n'"),
+            ("request.files['n']", "'n'"),
+            ("request.headers['N']", "'N'"),
+            ("request.cookies['n']", "'n'"),
+            ("request.args['\\u00e9\\n<b>' + 'x' * 1000]", "'\\xe9\\n<b>" + "x" * 55 + "'"),
+        ]:
+            with self.subTest(ask=ask):
+                answer = self.function.get(X_Ask=ask)
+                self.assertEqual((answer.status, answer.text), (400, f"The request has no {named}.\n"), self.function.stderr)
+                self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual(self.function.get(X_Ask="{}['n']").status, 500)
+
+    def test_what_is_missing_can_be_caught(self) -> None:
+        source = (
+            "def handler(request):\n    try:\n        return request.args['n']\n"
+            "    except KeyError as error:\n        return [error.args, error.status]\n"
+        )
+        with Process(source) as function:
+            self.assertEqual(function.get().text, '[["n"],400]\n')
+
     def test_headers(self) -> None:
         for ask, expected in [
             ("request.headers['x-one']", "1"),
@@ -158,6 +202,20 @@ class Requests(unittest.TestCase):
             body=body,
             Content_Type=kind,
         )
+        self.check(
+            "[request.files['f'].save(p) for p in ['/dev/null']], request.files['f'].stream.read()",
+            ([None], b""),
+            "POST",
+            body=body,
+            Content_Type=kind,
+        )
+        source = (
+            "import io\ndef handler(request):\n    file = io.BytesIO()\n    request.files['f'].save(file)\n"
+            "    request.files['f'].stream.seek(250)\n    request.files['f'].save('saved')\n    return file.getvalue()\n"
+        )
+        with Process(source) as function:
+            self.assertEqual(function.ask("POST", "/", body, {"Content-Type": kind}).body, data)
+            self.assertEqual((function.folder / "saved").read_bytes(), data[250:])
         for bad in (body[:-20], b"", b"--B\r\n\r\n"):
             answer = self.function.ask("POST", "/", bad, {"X-Ask": "request.form", "Content-Type": kind})
             self.assertEqual(answer.status, 400)

@@ -19,6 +19,8 @@ def cookie():
     response = Response("c", 201, {"X-A": ["1", "2"]}, mimetype="text/css")
     response.set_cookie("k", "v", max_age=5, secure=True, httponly=True, samesite="Lax")
     response.delete_cookie("old")
+    response.set_cookie("s", path="/a b", domain="x.example", samesite="strict")
+    response.set_cookie("t", path=None, samesite="None")
     return response
 
 def fails(after):
@@ -30,6 +32,22 @@ def fails(after):
         print("closed")
 
 go_on = threading.Event()
+
+class Changed(HTTPError):
+    def __init__(self, status, text):
+        super().__init__(status, text)
+        self.status = 100
+
+class Untold(HTTPError):
+    def __str__(self):
+        raise RuntimeError
+
+def refuse(error, *more):
+    raise HTTPError(error, *more) if more else error
+
+def refuse_late(*given):
+    refuse(*given)
+    yield
 
 def slowly():
     yield "first"
@@ -96,7 +114,27 @@ BAD = [
     ("exit(3)", "SystemExit: 3"),
     ("(_ for _ in ()).throw(KeyboardInterrupt)", "KeyboardInterrupt"),
     ("Response('a').set_cookie('k', 'a;b')", "not the value of a cookie"),
+    ("Response('a').set_cookie('k; Path=/', 'a')", "not the name of a cookie: 'k; Path=/'"),
+    ("Response('a').set_cookie('', 'a')", "not the name of a cookie: ''"),
+    ("Response('a').set_cookie('k\\u00e9', 'a')", "not the name of a cookie: 'k\\xe9'"),
+    ("Response('a').delete_cookie('k=x')", "not the name of a cookie: 'k=x'"),
+    ("Response('a').set_cookie('k', path='/; Domain=x')", "not the Path of a cookie: '/; Domain=x'"),
+    ("Response('a').set_cookie('k', path='/\\u00e9')", "not the Path of a cookie: '/\\xe9'"),
+    ("Response('a').set_cookie('k', domain='x;Secure')", "not the Domain of a cookie: 'x;Secure'"),
+    ("Response('a').set_cookie('k', max_age='1; Secure')", "not the Max-Age of a cookie: '1; Secure'"),
+    ("Response('a').set_cookie('k', samesite='Lax; Secure')", "not the SameSite of a cookie: 'Lax; Secure'"),
+    ("Response('a').set_cookie('k', samesite='x')", "not the SameSite of a cookie: 'X'"),
     ("fails(0)", "RuntimeError: in the stream"),
+    ("refuse(100, 'x')", "not the status of an error: 100"),
+    ("refuse(200, 'x')", "not the status of an error: 200"),
+    ("refuse(600, 'x')", "not the status of an error: 600"),
+    ("refuse('no', 'x')", "ValueError: invalid literal"),
+    ("refuse(404, object())", "an HTTPError tells a str, dict or list, not object"),
+    ("refuse(404, {'error': object()})", "JSON has no form for a value of type object"),
+    ("refuse(404, 'x', {'X-A': 'b\\r\\nc'})", "a control character in the header X-A"),
+    ("refuse_late(404, object())", "an HTTPError tells a str, dict or list, not object"),
+    ("refuse(Changed(404, 'x'))", "not the status of a final response: 100"),
+    ("refuse(Untold(404, 'x'))", "Untold"),
 ]
 
 
@@ -123,9 +161,10 @@ class Responses(unittest.TestCase):
         answer = self.function.get(X_Return="cookie()")
         self.assertEqual(answer.status, 201)
         self.assertEqual([value for name, value in answer.fields if name == "X-A"], ["1", "2"])
+        more = ["s=; Path=/a b; Domain=x.example; SameSite=Strict", "t=; SameSite=None"]
         self.assertEqual(
             [value for name, value in answer.fields if name == "Set-Cookie"],
-            ["k=v; Max-Age=5; Path=/; Secure; HttpOnly; SameSite=Lax", "old=; Max-Age=0; Path=/"],
+            ["k=v; Max-Age=5; Path=/; SameSite=Lax; Secure; HttpOnly", "old=; Max-Age=0; Path=/", *more],
         )
         answer = self.function.get(
             X_Return="('a', {'Connection': 'upgrade', 'Transfer-Encoding': 'x', 'Content-Length': '9', 'Date': 'now'})"
@@ -160,6 +199,19 @@ class Responses(unittest.TestCase):
         answer = self.function.get(X_Return="(_ for _ in ()).throw(HTTPError(403, 'Not yours.'))")
         self.assertEqual((answer.status, answer.text), (403, "Not yours.\n"))
 
+    def test_each_form_of_a_status_of_ones_own(self) -> None:
+        for what, status, kind, body in [
+            ("refuse(404, {'error': 'x'})", 404, "application/json", '{"error":"x"}\n'),
+            ("refuse(http.HTTPStatus.NOT_FOUND, ['x'])", 404, "application/json", '["x"]\n'),
+            ("refuse('404', 'x')", 404, "text/plain; charset=utf-8", "x\n"),
+            ("refuse_late(410, 'Gone.')", 410, "text/plain; charset=utf-8", "Gone.\n"),
+        ]:
+            with self.subTest(what=what):
+                answer = self.function.get(X_Return=what)
+                self.assertEqual((answer.status, answer.headers["content-type"], answer.text), (status, kind, body), self.function.stderr)
+        answer = self.function.get(X_Return="refuse(429, 'Later.', {'Retry-After': '7'})")
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (429, "7"))
+
     def test_a_failing_stream_is_cut(self) -> None:
         closed = self.function.stdout.count("closed")
         with self.function.connect() as sock:
@@ -171,8 +223,9 @@ class Responses(unittest.TestCase):
         with self.assertRaises(http.client.IncompleteRead) as caught:
             answers(data, "GET")
         self.assertEqual(caught.exception.partial, b"partpart")
-        until(lambda: "[cut] RuntimeError: in the stream" in self.function.stderr)
+        until(lambda: self.function.stderr.count("[cut] RuntimeError: in the stream") == 1)
         until(lambda: self.function.stdout.count("closed") == closed + 1)
+        self.assertEqual(self.function.stderr.count("[cut] RuntimeError: in the stream"), 1)
 
     def test_a_stream_that_fails_in_its_end_is_cut(self) -> None:
         with self.assertRaises(http.client.IncompleteRead):
@@ -199,12 +252,91 @@ class AsyncResponses(Responses):
         return ASYNC_SOURCE
 
 
+EXITS = """
+import asyncio, sys
+
+async def exits():
+    sys.exit(3)
+
+async def stream(first=None):
+    await (first or exits)()
+    yield "never"
+
+async def child():
+    await asyncio.gather(exits())
+
+async def inner(request):
+    print(request.path)
+    match request.path:
+        case "/slow": await event().wait()
+        case "/last": event().set()
+        case "/exit": await exits()
+        case "/interrupt": raise KeyboardInterrupt
+        case "/child": await child()
+        case "/callback": asyncio.get_running_loop().call_soon(sys.exit)
+        case "/stop": asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)
+    return "alive"
+
+seen = []
+
+def event():
+    if not seen:
+        seen.append(asyncio.Event())
+    return seen[0]
+
+def stream_of(path):
+    return {"/stream": stream, "/child-of-stream": lambda: stream(child)}.get(path, lambda: None)()
+"""
+
+PLAIN_EXITS = EXITS + "def handler(request): return stream_of(request.path) or inner(request)\n"
+ASYNC_EXITS = EXITS + "async def handler(request): return stream_of(request.path) or await inner(request)\n"
+
+
 class Bridged(unittest.TestCase):
     def test_a_plain_handler_that_returns_an_awaitable(self) -> None:
         source = "import asyncio\nasync def f(): await asyncio.sleep(0); print('in'); return 'awaited'\ndef handler(request): return f()\n"
         with Process(source) as function:
             self.assertEqual(function.get(X_Request_Id="id").text, "awaited")
             self.assertEqual(function.stdout, "[id] in\n")
+
+    def test_an_exit_within_is_the_end_of_its_request_alone(self) -> None:
+        """asyncio lets SystemExit and KeyboardInterrupt out of a task, and out of its loop."""
+        for source in (PLAIN_EXITS, ASYNC_EXITS):
+            with self.subTest(source=source[-80:]), Process(source) as function:
+                slow = function.connect()
+                slow.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+                until(lambda function=function: "/slow" in function.stdout)
+                for path in ("/exit", "/interrupt", "/stream", "/child", "/child-of-stream"):
+                    answer = function.get(path, X_Request_Id=path)
+                    self.assertEqual((answer.status, answer.text), (500, f"The function failed. Request ID: {path}\n"), function.stderr)
+                    end = "KeyboardInterrupt" if path == "/interrupt" else "SystemExit: 3"
+                    self.assertIn(f"[{path}] {end}\n", function.stderr)
+                for path in ("/callback", "/stop", "/last"):
+                    self.assertEqual(function.get(path).text, "alive", path)
+                self.assertTrue(slow.recv(1000).endswith(b"alive"))
+                function.terminate()
+                self.assertEqual(function.exit_code(), 0)
+
+    def test_a_caller_that_leaves_a_plain_generator_within_its_step(self) -> None:
+        """The generator is closed when the step has ended: closing it within is an error, and would leave it open."""
+        source = (
+            "import threading\ngo = threading.Event()\ndef events():\n    try:\n        yield 'x'\n        print('in the step')\n"
+            "        go.wait()\n        FAILS\n        yield 'y'\n"
+            "    finally:\n        print('closed')\n"
+            "async def handler(request):\n    if request.path == '/go': go.set()\n    else: return events()\n"
+        )
+        for fails, told in [("", ""), ("raise RuntimeError", "RuntimeError\n")]:
+            with self.subTest(fails=fails), Process(source.replace("FAILS", fails)) as function:
+                with function.connect() as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: id\r\n\r\n")
+                    until(lambda function=function: "[id] in the step\n" in function.stdout)
+                self.assertEqual(function.get("/go").status, 204)
+                until(lambda function=function: function.stdout.endswith("[id] closed\n"))
+                function.terminate()
+                self.assertEqual(function.exit_code(), 0)
+                self.assertTrue(function.stderr.endswith(told) and bool(function.stderr) == bool(told), function.stderr)
+                self.assertEqual(function.stderr.count("Traceback"), bool(told))
 
     def test_something_cancelled_that_is_not_the_request(self) -> None:
         source = (

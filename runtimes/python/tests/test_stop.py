@@ -9,7 +9,9 @@ import threading
 import time
 import unittest
 
-from .process import DEADLINE, Process, everything, until
+from rouse.pool import THREADS
+
+from .process import DEADLINE, Process, everything, unread, until
 
 SOURCE = """
 import atexit, threading, time
@@ -72,6 +74,35 @@ class Stops(unittest.TestCase):
             self.assertTrue(function.stdout.endswith("at exit\n"))
             self.assertEqual(function.termination_log, b"")
 
+    def test_half_a_head_is_waited_for_and_not_for_ever(self) -> None:
+        """Empty lines begin no head."""
+        with Process(self.source) as function:
+            empty, never, soon = function.connect(), function.connect(), function.connect()
+            empty.sendall(b"\r\n\r\n")
+            for sock in (never, soon):
+                sock.sendall(b"GET / HTTP/1.1\r\nHo")
+            until(lambda: unread(empty) == unread(never) == unread(soon) == 0)
+            function.terminate()
+            self.assertEqual(everything(empty), b"")
+            soon.sendall(b"st: x\r\n\r\n")
+            self.assertTrue(everything(soon).endswith(b"done"))
+            self.assertEqual(function.exit_code(), 0)
+            self.assertEqual(everything(never), b"")
+
+    def test_half_a_head_does_not_cut_what_runs(self) -> None:
+        with Process(self.source) as function:
+            half, busy, body = function.connect(), function.connect(), function.connect()
+            busy.sendall(b"GET /?s=6 HTTP/1.1\r\nHost: x\r\n\r\n")
+            body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+            half.sendall(b"GET / HTTP/1.1\r\nHo")
+            until(lambda: unread(half) == unread(body) == 0 and "running" in function.stdout)
+            function.terminate()
+            self.assertEqual(everything(half), b"")
+            body.sendall(b"bc")
+            for sock in (busy, body):
+                self.assertTrue(everything(sock).endswith(b"done"))
+            self.assertEqual(function.exit_code(), 0)
+
     def test_without_a_request_it_ends_at_once(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number=number), Process(self.source) as function:
@@ -130,11 +161,11 @@ class Stops(unittest.TestCase):
 
     def test_requests_that_wait_for_a_thread_are_answered(self) -> None:
         """Also those of which not even the head was read when the signal came, and one whose body follows only then."""
-        with Process(self.source, ROUSE_CPU_MILLI="1") as function:
-            full = [function.connect() for _ in range(16)]
+        with Process(self.source) as function:
+            full = [function.connect() for _ in range(THREADS)]
             for sock in full:
-                sock.sendall(b"GET /?s=0.5 HTTP/1.1\r\nHost: x\r\n\r\n")
-            until(lambda: function.stdout.count("running") == 16)
+                sock.sendall(b"GET /?s=2 HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(lambda: function.stdout.count("running") == THREADS)
             waiting = [function.connect() for _ in range(8)]
             for sock in waiting:
                 sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
