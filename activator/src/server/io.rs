@@ -25,8 +25,8 @@ use crate::wire::{Flood, Frames, Inlet, gather};
 const LOOK: Duration = Duration::from_secs(1);
 /// The most that is read ahead at once, in bytes.
 const PIECE: usize = 8 * 1024;
-/// For so long a caller that was refused is listened to, and so many bytes of it are thrown away: a connection that is
-/// closed with bytes unread is reset, and the answer may be lost with it.
+/// For so long a caller that was answered before it had said all is listened to, and so many bytes of it are thrown away: a
+/// connection that is closed with bytes unread is reset, and the answer may be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// See [`FAREWELL`].
 const FAREWELL_BYTES: usize = 256 * 1024;
@@ -153,9 +153,14 @@ impl Peer {
         Some(flood)
     }
 
-    /// Listens for a while to a caller whose last request was refused, so that it gets to read why.
+    /// Listens for a while to a caller whose last request was refused, or answered before all of it had come, so that it gets
+    /// to read the answer.
     pub(super) async fn farewell(&self) {
-        if !lock(&self.socket).refused {
+        let is_unheard = {
+            let mut socket = lock(&self.socket);
+            socket.refused || socket.inlet().is_some_and(|inlet| inlet.is_unheard())
+        };
+        if !is_unheard {
             return;
         }
         let listen = async {

@@ -51,6 +51,11 @@ impl Inlet {
         self.backlog.waiting() > 0 && !self.requests.in_head()
     }
 
+    /// Whether its caller has more to say of a request, or has said something that nobody has heard.
+    pub fn is_unheard(&self) -> bool {
+        self.requests.in_body() || self.withholds()
+    }
+
     /// Hands over what is ready. Whether that was anything.
     pub fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
         self.backlog.hand_over(to)

@@ -1,6 +1,10 @@
 //! The table of requests.
 
+use serde_json::json;
+
 use super::*;
+use crate::args::Limits;
+use crate::world::world_with;
 
 /// What is expected of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -439,6 +443,27 @@ async fn a_refusal_can_be_read_to_its_end() {
     let bytes = [b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".as_slice(), &vec![b'x'; 100 << 10]].concat();
     for _ in 0..20 {
         assert_eq!(statuses(&answer(&world, &bytes).await), [400]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_can_be_read_to_its_end_by_who_still_writes_its_request() {
+    let body = "x".repeat(100 << 10);
+    for (host, max_body_bytes, status) in [("nobody.shop", 0, 404), ("hello.shop", 10, 413)] {
+        let world = world_with(json!({}), Limits { max_body_bytes, ..Limits::default() }).await;
+        let pod = TestPod::start("a").await;
+        world.appear(&pod, "r1");
+        for framing in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nf4240\r\n"] {
+            let bytes = format!("POST /count HTTP/1.1\r\nHost: {host}\r\n{framing}{body}");
+            let mut caller = TcpStream::connect(world.address).await.unwrap();
+            caller.write_all(bytes.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let read = timeout(Duration::from_secs(10), caller.read_to_string(&mut answer)).await;
+            read.expect("the connection stays open").unwrap();
+            assert_eq!(statuses(&answer), [status], "{host} {framing:?}");
+            // Who still writes would see a reset, and may lose the answer with it.
+            assert!(caller.take_error().unwrap().is_none(), "{host} {framing:?}");
+        }
     }
 }
 
