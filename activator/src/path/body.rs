@@ -101,6 +101,8 @@ struct Shared {
     begun: bool,
     ended: bool,
     broken_off: bool,
+    /// Its caller did not send all of it.
+    broken: bool,
     reader: Option<Waker>,
     /// Of the reader.
     turn: u32,
@@ -231,6 +233,11 @@ impl TakeBack {
         Some(RequestBody { source, http2: self.http2, limit, seen: 0, received, gate: None, reading: None })
     }
 
+    /// Whether its caller did not send all of it.
+    pub fn is_broken(&self) -> bool {
+        lock(&self.shared).broken
+    }
+
     /// It will not be asked back any more.
     pub fn let_go(&self) {
         let kept = lock(&self.shared).kept.take();
@@ -313,7 +320,7 @@ impl Shared {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.kept = None;
+                (self.kept, self.broken) = (None, true);
                 Poll::Ready(Some(Err(error)))
             }
         }

@@ -151,10 +151,13 @@ impl Shared {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
                     None if slow.is_some_and(|slow| slow.is_so()) => Fault::BodyTooSlow,
+                    None if error.is_caller() || upload.is_some_and(|upload| upload.is_broken()) => {
+                        call.peer.unfinished()
+                    }
                     None => Fault::Broken(error.describe()),
                 };
                 debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
-                let broken = matches!(fault, Fault::Broken(_)) && !error.is_caller();
+                let broken = matches!(fault, Fault::Broken(_));
                 let lost = broken && error.is_lost();
                 if broken && (on == Connection::New || (on == Connection::Old && !lost)) {
                     self.blame(&pod, &call);

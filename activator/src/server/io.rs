@@ -66,6 +66,8 @@ struct Socket {
     end_is_whole: bool,
     scan: Option<Scan>,
     refused: bool,
+    /// hyper has read to the end of what the caller sends.
+    ended: bool,
     /// The head whose rest has not come, and when its first part came.
     head: Option<(u64, Instant)>,
     flood: Option<Flood>,
@@ -130,6 +132,16 @@ impl Peer {
         }
         if let Some(reader) = socket.reader.take() {
             reader.wake();
+        }
+    }
+
+    /// Why a request has ended whose body did not: who ends its side of the connection in the middle of it, or resets the
+    /// stream, does not wait for an answer.
+    pub fn unfinished(&self) -> Fault {
+        if self.http2 || lock(&self.socket).ended {
+            Fault::ClientGone
+        } else {
+            Fault::Malformed("the body is not valid")
         }
     }
 
@@ -264,6 +276,7 @@ pub(super) fn split(
         end_is_whole: false,
         scan,
         refused: false,
+        ended: false,
         head: None,
         flood: None,
         reader: None,
@@ -287,7 +300,7 @@ fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut socket = lock(&self.socket);
-        let Socket { stream, scan, head, flood, reader, .. } = &mut *socket;
+        let Socket { stream, scan, head, flood, reader, ended, .. } = &mut *socket;
         let inlet = match scan {
             Some(Scan::Heads(inlet)) => inlet,
             Some(Scan::Frames(frames)) => {
@@ -317,9 +330,10 @@ impl AsyncRead for Io {
                 return Poll::Pending;
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            if buf.filled().len() == before {
-                return Poll::Ready(Ok(()));
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, buf));
+            if read.is_err() || buf.filled().len() == before {
+                *ended = true;
+                return Poll::Ready(read);
             }
             inlet.came(buf, before);
             *head = begun(*head, inlet.in_head());
