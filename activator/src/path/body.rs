@@ -162,6 +162,12 @@ impl RequestBody {
         self
     }
 
+    /// Whether there is more to be said of it than its bytes: over HTTP/2 a body ends, or breaks, behind as many as it is to
+    /// have.
+    pub fn goes_on(&self) -> bool {
+        self.http2 && !self.is_end_stream()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         matches!(self.source, Source::Empty)
