@@ -124,7 +124,7 @@ impl Peer {
         lock(&self.socket).inlet().and_then(Inlet::served)
     }
 
-    /// The request that asked to go over to another protocol is answered.
+    /// The last request, which names another protocol, is answered.
     pub(super) fn decided(&self, switched: bool) {
         let mut socket = lock(&self.socket);
         if let Some(inlet) = socket.inlet() {
