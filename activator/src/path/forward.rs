@@ -115,7 +115,12 @@ impl Shared {
                 return Err(late(&call, sent, first_byte));
             }
         };
-        if outcome.is_ok() {
+        if let Ok(response) = &outcome {
+            if let Some(why) = objection(&call, protocol, response) {
+                drop(awaited);
+                self.blame(&pod, &call);
+                return Err(Trouble::Failed(call.failure(Fault::Broken(why), Phase::Forward, false)));
+            }
             awaited.answered();
             if let Some(kept) = &kept {
                 kept.let_go();
@@ -171,9 +176,6 @@ impl Shared {
                 return Err(anew(call, pod, Some(head).filter(|_| repeatable && lost), body, deadline, cause, fault));
             }
         };
-        if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
-            return Err(Trouble::Failed(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false)));
-        }
         // Set by the count layer above; a request that came another way is counted from here.
         let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
         counted.answer();
@@ -225,11 +227,8 @@ impl Shared {
         grant: Grant,
         counted: Counted,
     ) -> Result<Response<ResponseBody>, Box<super::fault::Failure>> {
-        let Some((_, caller)) = call.upgrade.take() else {
-            let fault = Fault::Broken("it switched protocols unasked");
-            return Err(call.failure(fault, Phase::Forward, false));
-        };
-        let (mut parts, PodBody::Switched(pod)) = response.into_parts() else {
+        let (Some((_, caller)), (mut parts, PodBody::Switched(pod))) = (call.upgrade.take(), response.into_parts())
+        else {
             return Err(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false));
         };
         let protocol = parts.headers.get(UPGRADE).cloned();
@@ -289,6 +288,21 @@ fn whole(mut head: Parts) -> Parts {
         head.headers.remove(name);
     }
     head
+}
+
+/// Why a pod's answer is none, if it is none: it says nothing good of the pod.
+fn objection(call: &Call, protocol: Protocol, response: &Exchange) -> Option<&'static str> {
+    if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
+        return Some(NOT_HTTP);
+    }
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
+    match (&call.upgrade, response.body()) {
+        (None, _) => Some("it switched protocols unasked"),
+        (Some(_), PodBody::Switched(_)) => None,
+        (Some(_), _) => Some(NOT_HTTP),
+    }
 }
 
 fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {
