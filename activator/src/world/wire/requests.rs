@@ -334,6 +334,21 @@ fn other_fields() -> Vec<Row> {
     rows
 }
 
+/// A body of so many chunks, each with an extension of so many bytes.
+fn extended(chunks: usize, bytes: usize) -> String {
+    let chunk = format!("1;{}\r\nx\r\n", "e".repeat(bytes));
+    post("Transfer-Encoding: chunked", &(chunk.repeat(chunks) + "0\r\n\r\n"))
+}
+
+fn extensions() -> Vec<Row> {
+    vec![
+        row("many extensions", extended(150, 85), Passes),
+        row("extensions of 16 KiB less a byte", extended(3, 5461), Passes),
+        row("extensions of 16 KiB", extended(4, 4096), Breaks),
+        row("too many extensions", extended(200, 85), Breaks),
+    ]
+}
+
 fn line_ends() -> Vec<Row> {
     vec![
         row("LF behind the first line", "GET / HTTP/1.1\nHost: hello.shop\r\n\r\n", BAD),
@@ -360,7 +375,7 @@ async fn each_row_is_answered_as_it_should_be() {
     let pod = TestPod::start("a").await;
     world.appear(&pod, "r1");
     assert_eq!(statuses(&answer(&world, with("A: b").as_bytes()).await), [200]);
-    let tables = [first_lines(), hosts(), lengths(), encodings(), chunks(), other_fields(), line_ends()];
+    let tables = [first_lines(), hosts(), lengths(), encodings(), chunks(), extensions(), other_fields(), line_ends()];
     let rows: Vec<Row> = tables.into_iter().flatten().collect();
     assert!(rows.len() >= 200, "{} rows", rows.len());
     let mut wrong = Vec::new();
