@@ -108,8 +108,8 @@ impl Shared {
         let outcome = match within(first_byte, pin!(pool.send(request, repeatable && !repeated))).await {
             Some(outcome) => outcome,
             None => {
-                // What its caller did not want to wait for says nothing of the pod.
-                if first_byte == own {
+                // What its caller did not want to wait for says nothing of the pod, nor what may not have got there.
+                if first_byte == own && !pool.is_crowded() {
                     self.blame(&pod, &call);
                 }
                 return Err(late(&call, sent, first_byte));
