@@ -101,6 +101,8 @@ struct Shared {
     begun: bool,
     ended: bool,
     broken_off: bool,
+    /// Its caller did not send all of it.
+    broken: bool,
     reader: Option<Waker>,
     /// Of the reader.
     turn: u32,
@@ -158,6 +160,12 @@ impl RequestBody {
     pub fn counted_by(mut self, received: Option<Received>) -> Self {
         self.received = received;
         self
+    }
+
+    /// Whether there is more to be said of it than its bytes: over HTTP/2 a body ends, or breaks, behind as many as it is to
+    /// have.
+    pub fn goes_on(&self) -> bool {
+        self.http2 && !self.is_end_stream()
     }
 
     /// Whether there is none.
@@ -229,6 +237,11 @@ impl TakeBack {
         let source = Source::Shared(Arc::clone(&self.shared), turn);
         let (limit, received) = (self.limit.clone(), self.received.clone());
         Some(RequestBody { source, http2: self.http2, limit, seen: 0, received, gate: None, reading: None })
+    }
+
+    /// Whether its caller did not send all of it.
+    pub fn is_broken(&self) -> bool {
+        lock(&self.shared).broken
     }
 
     /// It will not be asked back any more.
@@ -313,7 +326,7 @@ impl Shared {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.kept = None;
+                (self.kept, self.broken) = (None, true);
                 Poll::Ready(Some(Err(error)))
             }
         }

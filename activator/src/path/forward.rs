@@ -108,14 +108,19 @@ impl Shared {
         let outcome = match within(first_byte, pin!(pool.send(request, repeatable && !repeated))).await {
             Some(outcome) => outcome,
             None => {
-                // What its caller did not want to wait for says nothing of the pod.
-                if first_byte == own {
+                // What its caller did not want to wait for says nothing of the pod, nor what may not have got there.
+                if first_byte == own && !pool.is_crowded() {
                     self.blame(&pod, &call);
                 }
                 return Err(late(&call, sent, first_byte));
             }
         };
-        if outcome.is_ok() {
+        if let Ok(response) = &outcome {
+            if let Some(why) = objection(&call, protocol, response) {
+                drop(awaited);
+                self.blame(&pod, &call);
+                return Err(Trouble::Failed(call.failure(Fault::Broken(why), Phase::Forward, false)));
+            }
             awaited.answered();
             if let Some(kept) = &kept {
                 kept.let_go();
@@ -151,10 +156,13 @@ impl Shared {
                 let fault = match limit.as_ref().and_then(|limit| limit.exceeded()) {
                     Some(bytes) => Fault::BodyTooLong(bytes),
                     None if slow.is_some_and(|slow| slow.is_so()) => Fault::BodyTooSlow,
+                    None if error.is_caller() || upload.is_some_and(|upload| upload.is_broken()) => {
+                        call.peer.unfinished()
+                    }
                     None => Fault::Broken(error.describe()),
                 };
                 debug!(function = %call.function.key, pod = %pod.name, %error, "An exchange with a pod broke.");
-                let broken = matches!(fault, Fault::Broken(_)) && !error.is_caller();
+                let broken = matches!(fault, Fault::Broken(_));
                 let lost = broken && error.is_lost();
                 if broken && (on == Connection::New || (on == Connection::Old && !lost)) {
                     self.blame(&pod, &call);
@@ -168,9 +176,6 @@ impl Shared {
                 return Err(anew(call, pod, Some(head).filter(|_| repeatable && lost), body, deadline, cause, fault));
             }
         };
-        if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
-            return Err(Trouble::Failed(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false)));
-        }
         // Set by the count layer above; a request that came another way is counted from here.
         let counted = call.counted.take().unwrap_or_else(|| Counted::new(&call.function).0);
         counted.answer();
@@ -222,11 +227,8 @@ impl Shared {
         grant: Grant,
         counted: Counted,
     ) -> Result<Response<ResponseBody>, Box<super::fault::Failure>> {
-        let Some((_, caller)) = call.upgrade.take() else {
-            let fault = Fault::Broken("it switched protocols unasked");
-            return Err(call.failure(fault, Phase::Forward, false));
-        };
-        let (mut parts, PodBody::Switched(pod)) = response.into_parts() else {
+        let (Some((_, caller)), (mut parts, PodBody::Switched(pod))) = (call.upgrade.take(), response.into_parts())
+        else {
             return Err(call.failure(Fault::Broken(NOT_HTTP), Phase::Forward, false));
         };
         let protocol = parts.headers.get(UPGRADE).cloned();
@@ -286,6 +288,21 @@ fn whole(mut head: Parts) -> Parts {
         head.headers.remove(name);
     }
     head
+}
+
+/// Why a pod's answer is none, if it is none: it says nothing good of the pod.
+fn objection(call: &Call, protocol: Protocol, response: &Exchange) -> Option<&'static str> {
+    if protocol == Protocol::H2C && !http2::is_response(response.headers()) {
+        return Some(NOT_HTTP);
+    }
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return None;
+    }
+    match (&call.upgrade, response.body()) {
+        (None, _) => Some("it switched protocols unasked"),
+        (Some(_), PodBody::Switched(_)) => None,
+        (Some(_), _) => Some(NOT_HTTP),
+    }
 }
 
 fn again(call: Box<Call>, pod: Arc<Pod>, cause: Cause, fault: Fault) -> Trouble {

@@ -9,14 +9,15 @@ use hyper::body::Incoming;
 
 use super::Broken;
 use super::http1::{self, Switched};
+use super::streams::Stream;
 
 /// What comes behind a response's head.
 #[derive(Debug)]
 pub enum PodBody {
     /// Over HTTP/1.
     Http1(http1::Body),
-    /// Over HTTP/2.
-    Http2(Incoming),
+    /// Over HTTP/2, on this stream.
+    Http2(Incoming, Stream),
     /// Another protocol.
     Switched(Switched),
 }
@@ -37,7 +38,7 @@ impl Body for PodBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Http2(body) => {
+            Self::Http2(body, _) => {
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
                 // hyper takes a stream that is reset with `NO_ERROR` or `CANCEL` for one that has ended.
                 if frame.is_none() && !body.is_end_stream() {
@@ -52,7 +53,7 @@ impl Body for PodBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(body) => body.is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
             Self::Switched(_) => true,
         }
     }
@@ -60,7 +61,7 @@ impl Body for PodBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(body) => body.size_hint(),
-            Self::Http2(body) => body.size_hint(),
+            Self::Http2(body, _) => body.size_hint(),
             Self::Switched(_) => SizeHint::with_exact(0),
         }
     }

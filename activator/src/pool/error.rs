@@ -58,7 +58,6 @@ impl Broken {
             Self::NotHttp(_) => NOT_HTTP,
             Self::Http2(error) if error.is_parse() => NOT_HTTP,
             Self::Ended => "it closed the connection before the response",
-            _ if self.is_caller() => "the request's body ended early",
             Self::Http2(error) if error.is_incomplete_message() => "it closed the connection before the response",
             Self::Io(_) | Self::Http2(_) | Self::Upload(_) => "the connection to it was lost",
         }

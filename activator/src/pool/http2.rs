@@ -1,7 +1,7 @@
-//! HTTP/2 to a pod: one connection carries every request.
+//! HTTP/2 to a pod: one connection carries every request, as long as the pod takes so many on one.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::census::Alive;
 use super::http1::HEAD;
+use super::streams::{Stream, Streams};
 use super::{Broken, Connection, Connector, Exchange, PodBody, Refused, SendError};
 use crate::net::TcpStream;
 use crate::path::body::RequestBody;
@@ -29,13 +30,46 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// A request that finds a connection closed tries another one this often.
 const FOUND_CLOSED: u32 = 3;
 
+/// Connections to one pod, of each worker. Who finds all of them full waits on the least full one.
+const MOST: usize = 4;
+
 type Sender = SendRequest<RequestBody>;
 type Opening = Shared<BoxFuture<'static, Result<Sender, Arc<Refused>>>>;
 
-/// The connection of one pod.
+/// The connections of one pod.
 #[derive(Default)]
 pub(super) struct Connections {
-    opening: Mutex<Option<Opening>>,
+    lanes: Mutex<Vec<Lane>>,
+}
+
+/// A connection that is open or is being opened.
+struct Lane {
+    opening: Opening,
+    streams: Arc<Streams>,
+}
+
+impl Lane {
+    fn open(connector: &Connector) -> Self {
+        let (connector, streams) = (connector.clone(), Streams::new());
+        let own = Arc::clone(&streams);
+        let opening = async move {
+            let opened = connector.connect(|stream, alive| handshake(stream, alive, own)).await;
+            opened.map_err(Arc::new)
+        };
+        let opening = opening.boxed().shared();
+        // It goes on when every request that waits for it has been given up: the next one would find it as it was then, in
+        // the middle of a connect that is long over.
+        tokio::spawn(opening.clone());
+        Self { opening, streams }
+    }
+
+    fn is_usable(&self) -> bool {
+        match self.opening.peek() {
+            None => true,
+            Some(Ok(sender)) => !sender.is_closed(),
+            Some(Err(_)) => false,
+        }
+    }
 }
 
 impl fmt::Debug for Connections {
@@ -45,30 +79,33 @@ impl fmt::Debug for Connections {
 }
 
 impl Connections {
-    /// The connection that is open, or is being opened, or a new one: however many ask, one is opened.
-    fn current(&self, connector: &Connector) -> Opening {
-        let mut current = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = |opening: &Opening| match opening.peek() {
-            None => true,
-            Some(Ok(sender)) => !sender.is_closed(),
-            Some(Err(_)) => false,
-        };
-        match &*current {
-            Some(opening) if usable(opening) => opening.clone(),
-            _ => {
-                let connector = connector.clone();
-                let opening = async move { connector.connect(handshake).await.map_err(Arc::new) }.boxed().shared();
-                // It goes on when every request that waits for it has been given up: the next one would find it as it was
-                // then, in the middle of a connect that is long over.
-                tokio::spawn(opening.clone());
-                *current = Some(opening.clone());
-                opening
-            }
+    fn lanes(&self) -> MutexGuard<'_, Vec<Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream on a connection that is open, or is being opened, or on a new one: however many ask, one is opened, unless the
+    /// pod does not take so many on it.
+    fn current(&self, connector: &Connector) -> (Opening, Stream) {
+        let mut lanes = self.lanes();
+        lanes.retain(Lane::is_usable);
+        let found = lanes.iter().find(|lane| lane.streams.has_room());
+        let full = || lanes.iter().min_by_key(|lane| lane.streams.now()).filter(|_| lanes.len() == MOST);
+        if let Some(lane) = found.or_else(full) {
+            return (lane.opening.clone(), lane.streams.open());
         }
+        let lane = Lane::open(connector);
+        let current = (lane.opening.clone(), lane.streams.open());
+        lanes.push(lane);
+        current
+    }
+
+    /// Whether requests wait for others to end, as the pod takes no more at once.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.lanes().iter().any(|lane| lane.streams.is_crowded())
     }
 
     pub(super) fn close(&self) {
-        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lanes().clear();
     }
 
     /// See [`super::Pool::send`]. A stream that the pod refuses, or that is above its GOAWAY, was not looked at (RFC 9113,
@@ -80,7 +117,7 @@ impl Connections {
     ) -> Result<Exchange, SendError> {
         let mut found_closed = 0;
         loop {
-            let opening = self.current(connector);
+            let (opening, stream) = self.current(connector);
             let on = if opening.peek().is_some() { Connection::Old } else { Connection::New };
             let opened = opening.await.map_err(Refused::Shared);
             let mut sender = match opened.and_then(|sender| connector.check().map(|()| sender)) {
@@ -90,7 +127,10 @@ impl Connections {
             let head = head(&request);
             let body = request.body_mut().share();
             let mut error = match sender.try_send_request(*request).await {
-                Ok(response) => return Ok(response.map(PodBody::Http2)),
+                Ok(response) => {
+                    stream.answered();
+                    return Ok(response.map(|body| PodBody::Http2(body, stream)));
+                }
                 Err(error) => error,
             };
             let back = error.take_message();
@@ -150,7 +190,7 @@ fn head(request: &Request<RequestBody>) -> Parts {
     head
 }
 
-async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Sender> {
+async fn handshake(stream: TcpStream, alive: Alive, streams: Arc<Streams>) -> hyper::Result<Sender> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -162,7 +202,7 @@ async fn handshake(stream: TcpStream, alive: Alive) -> hyper::Result<Sender> {
         .await?;
     tokio::spawn(async move {
         let _alive = alive;
-        connection.await
+        streams.serve(connection).await
     });
     Ok(sender)
 }

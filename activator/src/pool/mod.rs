@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod http1;
 mod http2;
+mod streams;
 mod turns;
 
 use std::sync::Arc;
@@ -133,6 +134,11 @@ impl Pool {
     /// longer. Over HTTP/2 the connection's own pings see to that, for all of its requests.
     pub fn give_up(&self) {
         self.shares.iter().for_each(|share| share.http1.give_up());
+    }
+
+    /// Whether requests of this worker wait here for others to end, as the pod takes no more at once.
+    pub fn is_crowded(&self) -> bool {
+        self.shares[workers::index() % self.shares.len()].http2.is_crowded()
     }
 
     /// How many connections there are now.

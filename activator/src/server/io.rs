@@ -25,8 +25,8 @@ use crate::wire::{Flood, Frames, Inlet, gather};
 const LOOK: Duration = Duration::from_secs(1);
 /// The most that is read ahead at once, in bytes.
 const PIECE: usize = 8 * 1024;
-/// For so long a caller that was refused is listened to, and so many bytes of it are thrown away: a connection that is
-/// closed with bytes unread is reset, and the answer may be lost with it.
+/// For so long a caller that was answered before it had said all is listened to, and so many bytes of it are thrown away: a
+/// connection that is closed with bytes unread is reset, and the answer may be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// See [`FAREWELL`].
 const FAREWELL_BYTES: usize = 256 * 1024;
@@ -66,6 +66,8 @@ struct Socket {
     end_is_whole: bool,
     scan: Option<Scan>,
     refused: bool,
+    /// hyper has read to the end of what the caller sends.
+    ended: bool,
     /// The head whose rest has not come, and when its first part came.
     head: Option<(u64, Instant)>,
     flood: Option<Flood>,
@@ -122,7 +124,7 @@ impl Peer {
         lock(&self.socket).inlet().and_then(Inlet::served)
     }
 
-    /// The request that asked to go over to another protocol is answered.
+    /// The last request, which names another protocol, is answered.
     pub(super) fn decided(&self, switched: bool) {
         let mut socket = lock(&self.socket);
         if let Some(inlet) = socket.inlet() {
@@ -130,6 +132,16 @@ impl Peer {
         }
         if let Some(reader) = socket.reader.take() {
             reader.wake();
+        }
+    }
+
+    /// Why a request has ended whose body did not: who ends its side of the connection in the middle of it, or resets the
+    /// stream, does not wait for an answer.
+    pub fn unfinished(&self) -> Fault {
+        if self.http2 || lock(&self.socket).ended {
+            Fault::ClientGone
+        } else {
+            Fault::Malformed("the body is not valid")
         }
     }
 
@@ -153,9 +165,14 @@ impl Peer {
         Some(flood)
     }
 
-    /// Listens for a while to a caller whose last request was refused, so that it gets to read why.
+    /// Listens for a while to a caller whose last request was refused, or answered before all of it had come, so that it gets
+    /// to read the answer.
     pub(super) async fn farewell(&self) {
-        if !lock(&self.socket).refused {
+        let is_unheard = {
+            let mut socket = lock(&self.socket);
+            socket.refused || socket.inlet().is_some_and(|inlet| inlet.is_unheard())
+        };
+        if !is_unheard {
             return;
         }
         let listen = async {
@@ -259,6 +276,7 @@ pub(super) fn split(
         end_is_whole: false,
         scan,
         refused: false,
+        ended: false,
         head: None,
         flood: None,
         reader: None,
@@ -282,7 +300,7 @@ fn lock(socket: &Mutex<Socket>) -> MutexGuard<'_, Socket> {
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut socket = lock(&self.socket);
-        let Socket { stream, scan, head, flood, reader, .. } = &mut *socket;
+        let Socket { stream, scan, head, flood, reader, ended, .. } = &mut *socket;
         let inlet = match scan {
             Some(Scan::Heads(inlet)) => inlet,
             Some(Scan::Frames(frames)) => {
@@ -312,9 +330,10 @@ impl AsyncRead for Io {
                 return Poll::Pending;
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            if buf.filled().len() == before {
-                return Poll::Ready(Ok(()));
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, buf));
+            if read.is_err() || buf.filled().len() == before {
+                *ended = true;
+                return Poll::Ready(read);
             }
             inlet.came(buf, before);
             *head = begun(*head, inlet.in_head());

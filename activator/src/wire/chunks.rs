@@ -3,9 +3,11 @@
 //! Of a request, hyper reads it again to take it apart. The two must agree on the end, so what is allowed here is less than
 //! what hyper allows: no whitespace about a size, no bare LF, nothing in an extension that could be taken for an end of line.
 
-/// Bytes of one chunk's extensions, and of all trailer fields together, in a request.
-const EXTRA: usize = 4096;
-/// The same in a response.
+/// Bytes of the extensions of all chunks together, in a request. hyper breaks a body off that has one more.
+const EXTENSIONS: usize = 16 * 1024 - 1;
+/// Bytes of all trailer fields together, in a request.
+const TRAILERS: usize = 4096;
+/// Bytes of one chunk's extensions, and of all trailer fields together, in a response.
 const EXTRA_PADDED: usize = 16 * 1024;
 /// Hexadecimal digits of a size.
 const DIGITS: u8 = 15;
@@ -42,6 +44,7 @@ pub(super) struct Chunks {
     padded: bool,
     /// Of the present chunk; while its size is read, what of that has been read.
     left: u64,
+    /// Bytes of extensions, or of trailer fields.
     extra: usize,
 }
 
@@ -144,18 +147,22 @@ impl Chunks {
             }
         };
         if self.at == (At::Size { digits: 0 }) {
-            (self.left, self.extra) = (0, 0);
+            self.left = 0;
+            if self.padded {
+                self.extra = 0;
+            }
         }
         Ok(false)
     }
 
     fn more(&mut self, at: At) -> Result<At, Broken> {
         self.extra += 1;
-        if self.extra > if self.padded { EXTRA_PADDED } else { EXTRA } {
-            Err(Broken("a chunk's extensions or the trailer fields are too long"))
-        } else {
-            Ok(at)
-        }
+        let most = match at {
+            _ if self.padded => EXTRA_PADDED,
+            At::Extension => EXTENSIONS,
+            _ => TRAILERS,
+        };
+        if self.extra > most { Err(Broken("chunk extensions or trailer fields are too long")) } else { Ok(at) }
     }
 }
 
@@ -205,7 +212,7 @@ mod tests {
 
     #[test]
     fn broken_bodies() {
-        let long = [b"1;".as_slice(), &[b'x'; 5000], b"\r\n"].concat();
+        let long = [b"1;".as_slice(), &[b'x'; 16 * 1024], b"\r\n"].concat();
         let cases: [&[u8]; 19] = [
             b"\r\n",
             b"g\r\n",

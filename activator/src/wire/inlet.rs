@@ -51,6 +51,11 @@ impl Inlet {
         self.backlog.waiting() > 0 && !self.requests.in_head()
     }
 
+    /// Whether its caller has more to say of a request, or has said something that nobody has heard.
+    pub fn is_unheard(&self) -> bool {
+        self.requests.in_body() || self.withholds()
+    }
+
     /// Hands over what is ready. Whether that was anything.
     pub fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
         self.backlog.hand_over(to)
@@ -78,9 +83,13 @@ impl Inlet {
         self.end(refused);
     }
 
-    /// The request that asked to go over to another protocol is answered.
+    /// The request that hyper has read last, and that names another protocol, is answered.
     pub fn decided(&mut self, switched: bool) {
-        let Self { requests, backlog, .. } = self;
+        let Self { requests, backlog, served, .. } = self;
+        // Another one that asks to go over to one may have come behind it.
+        if *served != requests.passed() {
+            return;
+        }
         let mut refused = None;
         requests.decided(switched);
         backlog.look_again(|bytes| inspect(requests, bytes, &mut refused));
@@ -212,6 +221,7 @@ mod tests {
         ] {
             let mut inlet = Inlet::new(1000, 1000);
             assert_eq!(seen(&mut inlet, &[ask, behind]), ask);
+            inlet.served();
             inlet.decided(switched);
             assert_eq!(seen(&mut inlet, &[]), then);
         }
@@ -222,6 +232,20 @@ mod tests {
             seen(&mut inlet, &[&[0; 60]]);
         }
         assert!(inlet.is_closed(), "what a caller sends ahead has a bound");
+    }
+
+    #[test]
+    fn only_the_request_that_asked_for_a_change_of_protocol_decides_on_it() {
+        // It names a protocol, and does not ask for it.
+        let names = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n".as_slice();
+        let asks = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".as_slice();
+        let mut inlet = Inlet::new(1000, 1000);
+        assert_eq!(seen(&mut inlet, &[&[names, asks].concat()]), [names, asks].concat());
+        inlet.served();
+        inlet.decided(false);
+        inlet.served();
+        inlet.decided(true);
+        assert_eq!(seen(&mut inlet, &[b"\x81\n\n"]), b"\x81\n\n");
     }
 
     #[test]

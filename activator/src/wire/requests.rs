@@ -77,6 +77,11 @@ impl Requests {
         matches!(self.state, State::Head(_))
     }
 
+    /// Whether the rest of a body comes next.
+    pub(super) fn in_body(&self) -> bool {
+        matches!(self.state, State::Length(_) | State::Chunked(_))
+    }
+
     /// Whether a body has broken off, or there was never any HTTP: nothing comes behind what was passed.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self.state, State::Broken)

@@ -62,7 +62,8 @@ fn is_ready(world: &World, pod: &TestPod) -> bool {
 
 #[tokio::test]
 async fn a_pod_that_breaks_exchanges_is_left_alone_and_comes_back() {
-    for says in [b"".as_slice(), b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\n nonsense\r\n\r\n"] {
+    let unasked = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: any\r\n\r\n".as_slice();
+    for says in [b"".as_slice(), b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\n nonsense\r\n\r\n", unasked] {
         let (a, switch) = faulty("a", Some(says)).await;
         let b = TestPod::start("b").await;
         let world = ready(&[&a, &b]).await;
@@ -79,6 +80,28 @@ async fn a_pod_that_breaks_exchanges_is_left_alone_and_comes_back() {
         eventually(|| is_ready(&world, &a)).await;
         assert_eq!(world.send(post("/", "x")).await.unwrap().body, "ok");
     }
+}
+
+#[tokio::test]
+async fn a_pod_of_http2_whose_answers_are_not_valid_is_left_alone() {
+    let mut a = TestPod::raw("a", |stream, _| async move {
+        // A probe closes at once.
+        let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let response = http::Response::builder().header("content-length", "0").header("content-length", "0");
+            let _ = respond.send_response(response.body(()).unwrap(), true);
+        }
+    })
+    .await;
+    a.port_name = "h2c";
+    let b = TestPod::start("b").await;
+    let world = ready(&[&a, &b]).await;
+    let mut failed = 0;
+    for _ in 0..50 {
+        failed += u32::from(world.send(post("/", "x")).await.unwrap().status == 502);
+    }
+    assert_eq!(failed, 5);
+    assert!(!is_ready(&world, &a) && is_ready(&world, &b));
 }
 
 #[tokio::test]

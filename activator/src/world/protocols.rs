@@ -81,6 +81,64 @@ async fn a_stream_that_a_pod_refuses_goes_out_again() {
     assert_eq!(world.get("/").await.unwrap().body, "ok");
 }
 
+/// A pod that takes one stream at once, and ends only those of `/`.
+async fn narrow() -> TestPod {
+    let mut pod = TestPod::raw("a", |stream, _| async move {
+        let mut builder = h2::server::Builder::new();
+        // A probe closes at once.
+        let Ok(mut connection) = builder.max_concurrent_streams(1).handshake(stream).await else { return };
+        let mut open = Vec::new();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(b"ok"), request.uri().path() == "/").unwrap();
+            open.push(body);
+        }
+    })
+    .await;
+    pod.port_name = "h2c";
+    pod
+}
+
+/// Takes one of its streams.
+async fn stall(world: &super::World) -> TcpStream {
+    let mut caller = world.caller("GET /stall HTTP/1.1\r\nhost: hello.shop\r\n\r\n").await;
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(caller.read_u8().await.unwrap());
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 200 "));
+    caller
+}
+
+#[tokio::test]
+async fn a_pod_that_takes_few_streams_gets_further_connections() {
+    let world = world().await;
+    let pod = narrow().await;
+    world.appear(&pod, "r1");
+    let _stalled = stall(&world).await;
+    for _ in 0..3 {
+        assert_eq!(world.get("/").await.unwrap().body, "ok");
+    }
+    // Beside the probe's.
+    assert_eq!(pod.connections.load(std::sync::atomic::Ordering::SeqCst), 1 + 2);
+}
+
+#[tokio::test]
+async fn a_pod_is_not_blamed_for_what_waits_for_a_stream() {
+    let world = world_with(json!({"timeouts": {"firstByteSeconds": 1}}), Limits::default()).await;
+    let pod = narrow().await;
+    world.appear(&pod, "r1");
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        stalled.push(stall(&world).await);
+    }
+    let waiting: Vec<_> = (0..6).map(|_| world.get("/")).collect();
+    for reply in waiting {
+        assert_eq!(reply.await.unwrap().status, 504);
+    }
+    assert!(!world.index.pods()[0].pulse.failed(), "the pod is blamed");
+}
+
 #[tokio::test]
 async fn a_websocket_from_zero() {
     let mut world = world_with(json!({"timeouts": {"requestSeconds": 1}}), Limits::default()).await;

@@ -106,3 +106,43 @@ async fn a_body_that_is_not_waited_for_may_take_its_time() {
     let seen = String::from_utf8_lossy(&seen[..read]);
     assert!(seen.starts_with("HTTP/1.1 200") && !seen.contains("grpc-status"), "{seen}");
 }
+
+#[tokio::test]
+async fn a_body_that_its_caller_breaks_is_the_callers_fault() {
+    for pod in [TestPod::start("a").await, TestPod::h2c("a").await] {
+        let world = world_with(json!({}), Limits::default()).await;
+        world.appear(&pod, "r1");
+        // More of each kind than a pod may fail requests in a row.
+        for (framing, rest, status, problem) in [
+            ("content-length: 100", None, "HTTP/1.1 499 ", "client-gone"),
+            ("transfer-encoding: chunked", None, "HTTP/1.1 499 ", "client-gone"),
+            ("transfer-encoding: chunked", Some("no size\r\n"), "HTTP/1.1 400 ", "malformed-request"),
+        ]
+        .repeat(5)
+        {
+            let before = pod.seen().len();
+            let mut caller =
+                world.caller(&format!("POST /count HTTP/1.1\r\nhost: hello.shop\r\n{framing}\r\n\r\n")).await;
+            eventually(|| pod.seen().len() > before).await;
+            match rest {
+                Some(rest) => caller.write_all(rest.as_bytes()).await.unwrap(),
+                None => caller.shutdown().await.unwrap(),
+            }
+            let mut seen = String::new();
+            timeout(SOON, caller.read_to_string(&mut seen)).await.expect("the connection stays open").unwrap();
+            assert!(
+                seen.starts_with(status) && seen.contains(problem),
+                "{}, {framing}, {rest:?}: {seen}",
+                pod.port_name
+            );
+        }
+        for (fault, times) in [("client-gone", 10), ("malformed-request", 5)] {
+            let labels = r#"{namespace="shop",function="hello",revision="r1","#;
+            let line = format!(r#"rouse_activator_function_faults_total{labels}fault="{fault}"}} {times}"#);
+            assert!(world.says(&line), "{line}");
+        }
+        let server_errors = |line: &str| line.contains(r#"class="5xx""#) && !line.ends_with(" 0");
+        assert!(!world.metrics().lines().any(server_errors), "{}", world.metrics());
+        assert!(!world.index.pods()[0].pulse.failed(), "the pod is blamed");
+    }
+}

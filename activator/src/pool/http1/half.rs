@@ -79,7 +79,11 @@ impl Half {
         let Poll::Ready(done) = task.0.poll_unpin(cx) else { return Ok(()) };
         self.upload = match done {
             Ok(Ok(write)) => Task::Out(write),
-            Ok(Err(error)) if error.is_caller() => return Err(error),
+            Ok(Err(error)) if error.is_caller() => {
+                // It may be looked at once more, at the end of the response.
+                self.upload = Task::Cut;
+                return Err(error);
+            }
             Ok(Err(_)) | Err(_) => Task::Cut,
         };
         Ok(())
@@ -107,7 +111,7 @@ impl Half {
 #[cfg(test)]
 mod tests {
     use http::Request;
-    use http::header::TRANSFER_ENCODING;
+    use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -117,14 +121,17 @@ mod tests {
 
     /// A connection on which a request with so long a head does not come to its end, and the pod's end of it.
     async fn half(length: usize) -> (Half, tokio::net::TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (stream, pod) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let mut body = RequestBody::empty();
         body.after(std::future::pending());
         let request = Request::post("/").header(TRANSFER_ENCODING, "chunked").header("a", vec![b'x'; length]);
-        let request = request.body(body).unwrap();
+        half_of(request.body(body)).await
+    }
+
+    async fn half_of(request: http::Result<Request<RequestBody>>) -> (Half, tokio::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, pod) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let line = Line::new(stream.unwrap(), Served::default().enter());
-        (Half::new(line, Upload::new(request).0), pod.unwrap().0)
+        (Half::new(line, Upload::new(request.unwrap()).0), pod.unwrap().0)
     }
 
     #[tokio::test]
@@ -150,6 +157,22 @@ mod tests {
         let mut came = BytesMut::new();
         let read = std::future::poll_fn(|cx| half.poll_read(cx, &mut came, 0)).await;
         assert_eq!((read.unwrap(), &came[..]), (Some(false), &b"ok"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_its_caller_broke_is_not_asked_for_again() {
+        let (mut half, _pod) = half_of(Request::post("/").header(CONTENT_LENGTH, "5").body(RequestBody::empty())).await;
+        let mut look = || half.look(&mut Context::from_waker(Waker::noop()));
+        let broken = loop {
+            match look() {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(broken) => break broken,
+            }
+        };
+        assert!(broken.is_caller(), "{broken}");
+        // As at the end of a response all of which had come by then.
+        look().unwrap();
+        assert!(half.finish().is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,8 @@ pub(super) struct Upload {
     gone: usize,
     data: Bytes,
     after: Bytes,
+    /// The last of as many bytes as were to come, until it is known that no more do.
+    last: Bytes,
     /// Something of it has gone out, or has been taken from the body.
     begun: bool,
     /// The body has been taken to its end.
@@ -56,8 +58,9 @@ impl Upload {
         };
         let ended = framing == Framing::Length(0) && body.is_end_stream();
         let trailers = parts.headers.get_all(TRAILER).iter().cloned().collect();
-        let (before, data, after) = (head(&parts), Bytes::new(), Bytes::new());
-        (Self { body, framing, trailers, before, gone: 0, data, after, begun: false, ended }, parts)
+        let before = head(&parts);
+        let [data, after, last] = [const { Bytes::new() }; 3];
+        (Self { body, framing, trailers, before, gone: 0, data, after, last, begun: false, ended }, parts)
     }
 
     /// Whether something has gone out, or was taken from the body.
@@ -99,7 +102,7 @@ impl Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            // The first piece goes out with the head. One that is to have no body waits until there is none.
+            // The first piece goes out with the head. One that is to have no more of a body waits until there is no more.
             let takes = !self.ended && self.data.is_empty() && self.after.is_empty();
             if takes && !self.poll_piece(cx)? && (self.framing == Framing::Length(0) || !self.has_more()) {
                 return Poll::Pending;
@@ -132,23 +135,40 @@ impl Upload {
 
     /// Takes the next piece from the body; false if there is none yet.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Result<bool, Broken> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else { return Ok(false) };
-        self.begun = true;
-        match (frame.transpose().map_err(|error| Broken::Upload(Box::new(error)))?, &mut self.framing) {
-            (None, Framing::Length(0)) => self.ended = true,
-            (None, Framing::Length(_)) => return Err(Broken::Upload(Box::new(BodyError::BrokenOff))),
-            (None, Framing::Chunked) => self.last(&HeaderMap::new()),
-            (Some(frame), Framing::Length(left)) => {
-                let data = frame.into_data().unwrap_or_default();
-                *left = left
-                    .checked_sub(data.len() as u64)
-                    .ok_or_else(|| Broken::Upload(Box::new(BodyError::BrokenOff)))?;
-                self.ended = *left == 0 && !data.is_empty();
-                self.data = data;
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else { return Ok(false) };
+            self.begun = true;
+            match (frame.transpose().map_err(|error| Broken::Upload(Box::new(error)))?, &mut self.framing) {
+                (None, Framing::Length(0)) => self.end(),
+                (None, Framing::Length(_)) => return Err(Broken::Upload(Box::new(BodyError::BrokenOff))),
+                (None, Framing::Chunked) => self.last_chunk(&HeaderMap::new()),
+                (Some(frame), Framing::Length(left)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    *left = left
+                        .checked_sub(data.len() as u64)
+                        .ok_or_else(|| Broken::Upload(Box::new(BodyError::BrokenOff)))?;
+                    if *left > 0 {
+                        self.data = data;
+                        return Ok(true);
+                    }
+                    if !data.is_empty() {
+                        self.last = data;
+                    }
+                    if self.body.goes_on() {
+                        continue;
+                    }
+                    self.end();
+                }
+                (Some(frame), Framing::Chunked) => self.chunk(frame),
             }
-            (Some(frame), Framing::Chunked) => self.chunk(frame),
+            return Ok(true);
         }
-        Ok(true)
+    }
+
+    /// As many bytes have come as were to, and no more do.
+    fn end(&mut self) {
+        self.ended = true;
+        self.data = std::mem::take(&mut self.last);
     }
 
     fn chunk(&mut self, frame: Frame<Bytes>) {
@@ -164,7 +184,7 @@ impl Upload {
             Err(frame) => {
                 let mut trailers = frame.into_trailers().unwrap_or_default();
                 self.keep_announced(&mut trailers);
-                self.last(&trailers);
+                self.last_chunk(&trailers);
             }
         }
     }
@@ -183,7 +203,7 @@ impl Upload {
         }
     }
 
-    fn last(&mut self, trailers: &HeaderMap) {
+    fn last_chunk(&mut self, trailers: &HeaderMap) {
         self.ended = true;
         self.before.extend_from_slice(b"0\r\n");
         fields(&mut self.before, trailers);

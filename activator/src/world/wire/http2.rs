@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::frames::{Caller, DATA, END_STREAM, Field, Outcome, frame, headers};
+use super::frames::{Caller, DATA, END_STREAM, Field, Outcome, RST_STREAM, frame, headers};
 use super::witness::witness;
 use super::*;
 
@@ -318,6 +318,10 @@ fn bodies() -> Vec<Row> {
         post("too much", &length("4"), &["hello"], b"", Breaks(PROTOCOL)),
         post("too much, in two frames", &length("4"), &["hel", "lo"], b"", Breaks(PROTOCOL)),
         post("something for zero", &length("0"), &["hello"], b"", Breaks(PROTOCOL)),
+        post("exactly, and then its end", &length("5"), &["hello", ""], b"", hello),
+        post("nothing for zero, and then its end", &length("0"), &["", ""], b"", Passes("POST /")),
+        post("exactly, and then more", &length("4"), &["hell", "o"], b"", Breaks(PROTOCOL)),
+        post("nothing for zero, and then more", &length("0"), &["", "hello"], b"", Breaks(PROTOCOL)),
         post("two equal lengths", &twice, &["hello"], b"", BAD),
         post("two lengths", &differing, &["hello"], b"", Reset(PROTOCOL)),
         post("a list of lengths", &length("5, 5"), &["hello"], b"", Reset(PROTOCOL)),
@@ -353,6 +357,13 @@ fn trailers() -> Vec<Row> {
         row("hearsay", &[(b"x_forwarded_for", b"6.6.6.6"), sum], passes),
         row("capitals in a name", &[(b"X-Sum", b"1")], UNREADABLE),
         row("a line end in a value", &[(b"x-sum", b"1\r\n\r\nGET /")], UNREADABLE),
+        post(
+            "trailers behind a length",
+            &[(b"content-length", b"5"), (b"trailer", b"x-sum")],
+            &["hello"],
+            &headers(1, END_STREAM, &[sum]),
+            Passes("\r\n\r\nhello"),
+        ),
         post("trailers that end nothing", &[], &["hello"], &unfinished, Breaks(PROTOCOL)),
         post(
             "less than the length before trailers",
@@ -434,4 +445,28 @@ async fn each_row_is_answered_as_it_should_be() {
         }
     }
     assert!(wrong.is_empty(), "{} rows\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_body_that_has_not_ended_is_never_whole_at_the_pod() {
+    let world = world().await;
+    let (pod, seen) = witness("a").await;
+    world.appear(&pod, "r1");
+    let mut head = [&GET[..], &[(b"content-length", b"4")]].concat();
+    head[0].1 = b"POST";
+    let cancel = frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+    for (first, then) in [
+        (frame(DATA, 0, 1, b"hell"), cancel.clone()),
+        (frame(DATA, 0, 1, b"hell"), frame(DATA, END_STREAM, 1, b"o")),
+        ([frame(DATA, 0, 1, b"he"), frame(DATA, 0, 1, b"ll")].concat(), cancel),
+    ] {
+        let mut caller = Caller::connect(world.address).await;
+        caller.send(&[headers(1, 0, &head), first].concat()).await;
+        // All has come by now that is to be kept from the pod.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        caller.send(&[then, headers(3, END_STREAM, &GET)].concat()).await;
+        assert_eq!(caller.outcome(3).await.status, Some(200));
+        let whole: Vec<String> = seen.take().into_iter().filter(|request| !request.ends_with('…')).collect();
+        assert!(whole.len() == 1 && whole[0].starts_with("GET / "), "{whole:?}");
+    }
 }
