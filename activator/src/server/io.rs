@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::admission::Admission;
 use crate::metrics::Metrics;
 use crate::path::fault::Fault;
 use crate::path::headers::By;
@@ -73,6 +74,8 @@ struct Socket {
     reader: Option<Waker>,
     /// The last write took only a part of what hyper had for it.
     in_frame: bool,
+    /// Behind the stream, so that what is given back is free: hyper, the path, or a tunnel may have it last.
+    admission: Admission,
 }
 
 impl Socket {
@@ -179,6 +182,11 @@ impl Peer {
         Poll::Ready(Ok(waste.filled().len()))
     }
 
+    /// See [`super::peers::Admitted::flooded`].
+    pub(super) fn flooded(&self, now: Instant) {
+        lock(&self.socket).admission.flooded(now);
+    }
+
     /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest
     /// is missing, and get what was sent. The connection is reset under one to whom its end would look like the response's,
     /// and under one that takes nothing, for whom the kernel would keep what was sent.
@@ -247,6 +255,7 @@ pub(super) fn split(
     stream: TcpStream,
     address: SocketAddr,
     scan: Option<Scan>,
+    admission: Admission,
     ahead: &Arc<Room>,
     metrics: &Arc<Metrics>,
 ) -> (Io, Arc<Peer>) {
@@ -263,6 +272,7 @@ pub(super) fn split(
         flood: None,
         reader: None,
         in_frame: false,
+        admission,
     }));
     let ahead = Arc::clone(ahead);
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, untaken, socket, ahead }))
@@ -363,6 +373,7 @@ impl Peer {
         let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         drop(opened);
         let (stream, address) = accepted.unwrap();
-        split(stream, address, None, &Room::new(0), &Metrics::new(&mut Default::default())).1
+        let admission = Admission::test(address.ip());
+        split(stream, address, None, admission, &Room::new(0), &Metrics::new(&mut Default::default())).1
     }
 }
