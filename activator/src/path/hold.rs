@@ -71,11 +71,8 @@ impl Shared {
     async fn admit(&self, call: &mut Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
         let function = &Arc::clone(&call.function);
         if wait.tries.is_first() {
-            if let Some(grant) = function.pass(|_| true) {
-                if function.is_swamped(grant.taken.pod()) {
-                    return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
-                }
-                return Ok(grant);
+            if let Some(passed) = function.pass_newcomer() {
+                return passed.map_err(|fault| call.failure(fault, Phase::Hold, false));
             }
         } else {
             if let Some(grant) = function.pass(|pod| wait.tries.is_new(pod)) {
@@ -245,10 +242,8 @@ where
 
     fn call(&mut self, call: Box<Call>) -> Self::Future {
         let hold = self.clone();
-        match call.function.pass(|_| true) {
-            Some(grant) if !call.function.is_swamped(grant.taken.pod()) => {
-                Holding(Turn::First(self.inner.call(Sending { call, grant }), hold))
-            }
+        match call.function.pass_newcomer() {
+            Some(Ok(grant)) => Holding(Turn::First(self.inner.call(Sending { call, grant }), hold)),
             // To be held, or refused.
             _ => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
         }
