@@ -26,7 +26,7 @@ use tracing::debug;
 use super::Room;
 use super::admission::Admission;
 use super::deadline::{self, Late, watched};
-use super::io::{self as peer_io, Peer, Scan};
+use super::io::{self as peer_io, Peer, Progress, Scan};
 use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
@@ -153,18 +153,22 @@ pub(super) async fn serve<P>(
             let streams = Streams::new();
             let builder = http2(&limits, streams.clone());
             let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+            let patience = |now| peer.untaken.as_ref().and_then(|untaken| untaken.patience(now));
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
-                () = streams.unused(limits.header_timeout) => {
+                () = streams.unused(limits.header_timeout, patience) => {
                     // A request that crosses the GOAWAY is still taken.
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = streams.unused(limits.header_timeout + GOODBYE) => Ok(()),
+                        () = async {
+                            sleep(GOODBYE).await;
+                            streams.unused(limits.header_timeout, patience).await;
+                        } => Ok(()),
                     }
                 }
             }
@@ -186,10 +190,14 @@ pub(super) async fn serve<P>(
             }
         }
     });
-    let late = || Late {
-        stalled: peer.stalled().map(|since| since + limits.header_timeout),
-        half: peer.head_begun().map(|since| since + limits.head_timeout),
-        unused: (!is_http2).then_some(limits.header_timeout),
+    let late = || {
+        let Progress { stalled, taken, head } = peer.progress();
+        Late {
+            stalled: stalled.map(|since| since + limits.header_timeout),
+            taken,
+            half: head.map(|since| since + limits.head_timeout),
+            unused: (!is_http2).then_some(limits.header_timeout),
+        }
     };
     // By reference, here and elsewhere: what an async function is given is kept twice, as given and as pinned.
     match watched(serving, late).await {

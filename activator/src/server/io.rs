@@ -59,11 +59,23 @@ pub struct Peer {
     ahead: Arc<Room>,
 }
 
+/// See [`Peer::progress`].
+pub(super) struct Progress {
+    /// Since when it takes nothing of what it is sent.
+    pub(super) stalled: Option<Instant>,
+    /// When it last went on taking.
+    pub(super) taken: Option<Instant>,
+    /// When the first part of a head came whose rest has not come.
+    pub(super) head: Option<Instant>,
+}
+
 #[derive(Debug)]
 struct Socket {
     stream: TcpStream,
     /// Since when there is something to write and the caller takes none of it.
     stalled: Option<Instant>,
+    /// When that was over, the last time.
+    taken: Option<Instant>,
     end_is_whole: bool,
     scan: Option<Scan>,
     refused: bool,
@@ -93,7 +105,9 @@ impl Socket {
                 self.stalled.get_or_insert_with(Instant::now);
             }
             Poll::Ready(written) => {
-                self.stalled = None;
+                if self.stalled.take().is_some() {
+                    self.taken = Some(Instant::now());
+                }
                 if let (Some(Scan::Frames(frames)), Ok(written)) = (&mut self.scan, written) {
                     frames.sent(*written);
                     self.in_frame = *written < given;
@@ -105,14 +119,10 @@ impl Socket {
 }
 
 impl Peer {
-    /// Since when the caller takes nothing of what it is sent.
-    pub(super) fn stalled(&self) -> Option<Instant> {
-        lock(&self.socket).stalled
-    }
-
-    /// When the first part of a head came whose rest has not come.
-    pub(super) fn head_begun(&self) -> Option<Instant> {
-        lock(&self.socket).head.map(|(_, since)| since)
+    /// How far the caller is with what it takes and says.
+    pub(super) fn progress(&self) -> Progress {
+        let socket = lock(&self.socket);
+        Progress { stalled: socket.stalled, taken: socket.taken, head: socket.head.map(|(_, since)| since) }
     }
 
     /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
@@ -265,6 +275,7 @@ pub(super) fn split(
     let socket = Arc::new(Mutex::new(Socket {
         stream,
         stalled: None,
+        taken: None,
         end_is_whole: false,
         scan,
         refused: false,

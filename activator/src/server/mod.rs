@@ -9,6 +9,8 @@ mod listen;
 mod peers;
 mod quiet;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod upload;
 pub mod workers;
 

@@ -322,6 +322,36 @@ async fn an_http2_connection_that_is_not_used_is_closed() {
 }
 
 #[tokio::test]
+async fn a_window_may_be_opened_as_late_as_the_answer_may_end() {
+    const LENGTH: usize = 2000;
+    let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({"timeouts": {"requestSeconds": 30}}), limits).await;
+    let pod = TestPod::raw("a", |mut stream, _| async move {
+        if let Ok(1..) = stream.read(&mut [0; 1024]).await {
+            let answer =
+                [format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n").as_bytes(), &[b'x'; LENGTH]].concat();
+            stream.write_all(&answer).await.unwrap();
+        }
+    })
+    .await;
+    world.appear(&pod, "r1");
+    let mut raw = frames::Raw::open(world.address).await;
+    // Windows of 1,000 bytes.
+    assert!(raw.send(&frames::frame(4, 0, 0, &[0, 4, 0, 0, 3, 0xe8])).await);
+    assert!(raw.send(&frames::request(1, 5, "hello.shop", "/")).await);
+    let data =
+        |raw: &frames::Raw| raw.seen().iter().filter(|frame| frame[3] == 0).map(|frame| frame.len() - 9).sum::<usize>();
+    eventually(|| data(&raw) == 1000 && world.present() == (0, 0)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!raw.seen().iter().any(|frame| frame[3] == 7), "it is told to go");
+    assert!(raw.send(&frames::frame(8, 0, 1, &[0, 0, 0xff, 0xff])).await);
+    eventually(|| data(&raw) == LENGTH).await;
+    assert!(raw.seen().iter().any(|frame| frame[3] == 0 && frame[4] & 1 == 1), "it does not end");
+    // Now it is not used any more.
+    assert_eq!(raw.goaway().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_response_that_does_not_begin_has_a_limit_of_its_own() {
     let world = world_with(json!({"timeouts": {"firstByteSeconds": 1}}), Limits::default()).await;
     let pod = TestPod::start("a").await;
