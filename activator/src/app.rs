@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use crds::route::Domains;
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Readiness};
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::args::Args;
@@ -29,6 +30,8 @@ use crate::{clock, watch};
 
 /// How often unused connections to pods are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
+/// What it takes at most to break off all connections; less than what the chart adds to a drain.
+const BREAK_OFF: Duration = Duration::from_secs(2);
 
 /// Runs the activator until it is told to stop, and then until its requests have ended or `drain` has passed.
 ///
@@ -97,18 +100,29 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     stop.cancelled().await;
     readiness.set(false);
+    end(&serving, &tunnels, args.drain, &cut).await;
+    tracing.stop().await;
+    drop(watches);
+    Ok(())
+}
+
+/// Waits until every request has ended, or `drain` has passed, and cuts off what is left then.
+///
+/// Whoever serves a connection in the middle of an answer resets it where its end would look like the answer's. The kernel,
+/// which closes what is open when the process ends, does not.
+async fn end(serving: &TaskTracker, tunnels: &Tunnels, drain: Duration, cut: &CancellationToken) {
     let ended = async {
         serving.wait().await;
         tunnels.done().await;
     };
     tokio::select! {
         () = ended => info!("Every request has ended."),
-        () = sleep(args.drain) => warn!("Requests are cut off: the time for them to end is up."),
+        () = sleep(drain) => warn!("Requests are cut off: the time for them to end is up."),
     }
     cut.cancel();
-    tracing.stop().await;
-    drop(watches);
-    Ok(())
+    if timeout(BREAK_OFF, serving.wait()).await.is_err() {
+        warn!("Some connections could not be broken off: to their callers half an answer may look like a whole one.");
+    }
 }
 
 /// Ready once the first lists are in; not again after `stop`.
@@ -127,6 +141,62 @@ async fn sweep(index: Arc<Index>, most: Duration, stop: CancellationToken) {
             if let Some(pool) = pod.pool() {
                 pool.sweep(most);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::ErrorKind;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::Response;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tower::service_fn;
+
+    use super::*;
+    use crate::args::Limits;
+    use crate::path::body::ResponseBody;
+    use crate::path::call::Accepted;
+    use crate::world::eventually;
+
+    const CALLERS: usize = 300;
+
+    #[tokio::test]
+    async fn what_is_cut_off_is_broken_off_before_the_process_ends() {
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let (limits, metrics) = (Arc::new(Limits::default()), Metrics::new(&mut Registry::default()));
+        let (room, tunnels) = (Room::new(&limits, &metrics), Tunnels::new(cut.clone(), &limits, &metrics));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let path = service_fn(move |_: Accepted| {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<Result<Response<ResponseBody>, Infallible>>()
+        });
+        let (port, serving) = loop {
+            // Free a moment ago.
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            drop(listener);
+            if let Ok(serving) = workers::start(port, NonZeroUsize::MIN, &path, &room, &stop, &cut) {
+                break (port, serving);
+            }
+        };
+        let mut callers = Vec::new();
+        for _ in 0..CALLERS {
+            let mut caller = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            // To such a caller the end of the connection is that of the answer.
+            caller.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+            callers.push(caller);
+        }
+        eventually(|| asked.load(Ordering::SeqCst) == CALLERS).await;
+        stop.cancel();
+        end(&serving, &tunnels, Duration::ZERO, &cut).await;
+        assert_eq!(room.callers.open(), 0, "left to the kernel");
+        for mut caller in callers {
+            assert_eq!(caller.read(&mut [0]).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
         }
     }
 }

@@ -121,7 +121,7 @@ pub struct Limits {
     #[arg(long, env = "ROUSE_HEAD_SECONDS", default_value = "5", value_parser = seconds)]
     pub head_timeout: Duration,
     /// Seconds in which a connection must bring the head of its next request, and for which it may take nothing of what is
-    /// left of the last answer.
+    /// left of the last answer; for that it has at least what is left of `requestSeconds`, too.
     #[arg(long, env = "ROUSE_HEADER_SECONDS", default_value = "75", value_parser = seconds)]
     pub header_timeout: Duration,
     /// Seconds for which a pod may wait for more of a request's body before its response begins. 0 = no limit.

@@ -15,7 +15,7 @@ use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::function::Function;
@@ -33,7 +33,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// Attempts of one pod at once; the oldest ones then run into their deadlines first.
 const OVERLAP: usize = 16;
-/// Attempts of all pods at once.
+/// Attempts of all pods at once, beside one of each: pods that let every attempt wait take nothing from others.
 const ATTEMPTS: usize = 512;
 
 /// Starts and bounds the probes of this process.
@@ -94,9 +94,9 @@ impl Prober {
                 }
                 () = sleep_until(next) => {
                     let Some(pool) = pod.pool() else { return false };
-                    if attempts.len() < OVERLAP {
+                    if let Some(leave) = self.leave(attempts.len()) {
                         let path = Arc::clone(&function.spec.load().readiness);
-                        attempts.push(self.attempt(pool, path, &function.key.name, pod.is_lifeless()));
+                        attempts.push(attempt(pool, path, &function.key.name, pod.is_lifeless(), leave));
                     }
                     let now = Instant::now();
                     next = now + pause(now - began);
@@ -105,18 +105,31 @@ impl Prober {
         }
     }
 
-    async fn attempt(&self, pool: Arc<Pool>, path: Arc<str>, host: &str, lifeless: bool) -> (Arc<Pool>, bool) {
-        let Ok(_permit) = self.attempts.acquire().await else { return (pool, false) };
-        let target = pool.target();
-        let passed = if path.is_empty() && lifeless {
-            is_alive(target.address, host).await
-        } else if path.is_empty() {
-            matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
-        } else {
-            matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
-        };
-        (pool, passed)
+    /// Leave for a further attempt of a pod that has so many under way, if it gets one now: there is a next time soon.
+    fn leave(&self, under_way: usize) -> Option<Leave<'_>> {
+        match under_way {
+            0 => Some(Leave { _permit: None }),
+            1..OVERLAP => self.attempts.try_acquire().ok().map(|permit| Leave { _permit: Some(permit) }),
+            _ => None,
+        }
     }
+}
+
+/// Leave for one attempt; given back when dropped. A pod's only one needs no permit.
+struct Leave<'a> {
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+async fn attempt(pool: Arc<Pool>, path: Arc<str>, host: &str, lifeless: bool, _leave: Leave<'_>) -> (Arc<Pool>, bool) {
+    let target = pool.target();
+    let passed = if path.is_empty() && lifeless {
+        is_alive(target.address, host).await
+    } else if path.is_empty() {
+        matches!(timeout(CONNECT, TcpStream::connect(target.address)).await, Ok(Ok(_)))
+    } else {
+        matches!(timeout(ANSWER, fetch(target, &path, host)).await, Ok(Ok(true)))
+    };
+    (pool, passed)
 }
 
 /// Whether a process is alive at a pod of HTTP/1: it answers a request, with whatever, or its system refuses the connection. One
@@ -183,3 +196,64 @@ async fn fetch(target: Target, path: &str, host: &str) -> Result<bool, Box<dyn s
 }
 
 const AGENT: &str = "rouse-probe";
+
+#[cfg(test)]
+mod tests {
+    use turmoil::Builder;
+    use turmoil::net::TcpListener;
+
+    use super::*;
+    use crate::clock;
+    use crate::function::{Key, Spec};
+
+    const PORT: u16 = 8080;
+
+    /// A pod of a function of its own on this simulated host.
+    fn pod(uid: &str, host: &str) -> Probe {
+        let spec = Spec { readiness: "/".into(), ..Spec::test() };
+        let function = Function::new(Key::new(uid, "hello"), uid.into(), spec);
+        let pod = Pod::test(uid, "r1");
+        let address = SocketAddr::new(turmoil::lookup(host), PORT);
+        pod.locate(Target { address, protocol: Protocol::HTTP1 }, Instant::now());
+        Probe { pod, function }
+    }
+
+    #[test]
+    fn pods_that_never_answer_hold_up_no_other() {
+        clock::now();
+        let mut sim = Builder::new().tcp_capacity(4096).build();
+        for (host, answers) in [("silent", false), ("good", true)] {
+            sim.host(host, move || async move {
+                let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+                loop {
+                    let (mut stream, _) = listener.accept().await?;
+                    tokio::spawn(async move {
+                        let mut head = [0; 1024];
+                        while stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+                            let answer: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                            let _ = stream.write_all(if answers { answer } else { b"" }).await;
+                        }
+                    });
+                }
+            });
+        }
+        sim.client("activator", async {
+            let prober = Prober::new(Arc::default());
+            let silent: Vec<_> = (0..100).map(|number| pod(&number.to_string(), "silent")).collect();
+            silent.iter().for_each(|probe| prober.start(probe.clone()));
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let good = pod("good", "good");
+            let began = Instant::now();
+            prober.start(good.clone());
+            while !good.pod.is_ready() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // Simulated time: two ways there and back.
+            assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+            silent.iter().for_each(|probe| probe.pod.leave());
+            good.pod.leave();
+            Ok(())
+        });
+        sim.run().unwrap();
+    }
+}

@@ -145,15 +145,34 @@ impl Function {
         crate::pods::fewest(&self.serving.load(), fits).map(Grant::at_once)
     }
 
-    /// Whether a pod that was chosen has so many requests to answer that a further one had better not wait there: more than
-    /// its part of what all replicas that the function may have would get by their goal, and of `queue.maxRequests` beyond.
+    /// For a newcomer: a pod at once, if one is ready and nobody waits. Refused where each of them has so many requests to
+    /// answer that a further one had better not wait there: more than its part of what all replicas that the function may have
+    /// would get by their goal, and of `queue.maxRequests` beyond. Only pods that are ready have a part, as only they answer.
     /// Responses that have begun do not count, however long they go on.
-    pub fn is_swamped(&self, pod: &crate::pods::Pod) -> bool {
-        let spec = self.spec.load();
-        let pods = self.serving.load().len().max(1) as u64;
-        let most = u64::try_from(spec.scaling.most()).unwrap_or(0).max(pods);
-        let all = most.saturating_mul(spec.share().into()).saturating_add(spec.queue as u64);
-        pod.pulse.awaited() >= all.div_ceil(pods)
+    pub fn pass_newcomer(&self) -> Option<Result<Grant, Fault>> {
+        if self.gate.held() > 0 {
+            return None;
+        }
+        let (serving, spec) = (self.serving.load(), self.spec.load());
+        let part = |pods: usize| {
+            let pods = pods as u64;
+            let most = u64::try_from(spec.scaling.most()).unwrap_or(0).max(pods);
+            let all = most.saturating_mul(spec.share().into()).saturating_add(spec.queue as u64);
+            all.div_ceil(pods)
+        };
+        let first = crate::pods::fewest(&serving, |_| true)?;
+        // Were all ready, each would have the least: below that nobody need be counted.
+        if first.pod().pulse.awaited() < part(serving.len()) {
+            return Some(Ok(Grant::at_once(first)));
+        }
+        drop(first);
+        let ready = serving.iter().filter(|pod| pod.is_ready() && !pod.slots.read().drained).count();
+        if ready == 0 {
+            return None;
+        }
+        let part = part(ready);
+        let found = crate::pods::fewest(&serving, |pod| pod.pulse.awaited() < part);
+        Some(found.map(Grant::at_once).ok_or(Fault::Overloaded))
     }
 
     /// Enters by passing or by waiting, behind all who `arrived` earlier: streams of HTTP/2 get here in whatever order their

@@ -184,8 +184,8 @@ impl Shared {
             let switched = self.switch(call, response, grant, counted).map_err(Trouble::Failed)?;
             return Ok(Answer { function, ..Answer::warm(switched) });
         }
+        let stream = call.peer.untaken.as_ref().map(|untaken| Stream::new(untaken, deadline));
         let deadline = Deadline::set(deadline);
-        let stream = call.peer.untaken.as_ref().map(Stream::new);
         let held = Held { taken: grant.taken, upload, counted, deadline, stream };
         Ok(Answer::warm(incoming(response, held)))
     }

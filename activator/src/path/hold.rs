@@ -3,6 +3,7 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -63,6 +64,8 @@ struct Wait {
     cold: bool,
     /// Every ready pod was drained: it depends on the leader whether this becomes a cold start.
     drained: bool,
+    /// For so long it has been at pods, in vain.
+    at_pods: Duration,
     tries: Tries,
 }
 
@@ -71,11 +74,8 @@ impl Shared {
     async fn admit(&self, call: &mut Call, wait: &mut Wait) -> Result<Grant, Box<Failure>> {
         let function = &Arc::clone(&call.function);
         if wait.tries.is_first() {
-            if let Some(grant) = function.pass(|_| true) {
-                if function.is_swamped(grant.taken.pod()) {
-                    return Err(call.failure(Fault::Overloaded, Phase::Hold, false));
-                }
-                return Ok(grant);
+            if let Some(passed) = function.pass_newcomer() {
+                return passed.map_err(|fault| call.failure(fault, Phase::Hold, false));
             }
         } else {
             if let Some(grant) = function.pass(|pod| wait.tries.is_new(pod)) {
@@ -116,7 +116,7 @@ impl Shared {
                 wait.held = true;
                 wait.cold |= cold;
                 wait.drained |= drained;
-                self.wait(call, ticket, place, wait.cold).await
+                self.wait(call, ticket, place, wait).await
             }
         }
     }
@@ -127,10 +127,11 @@ impl Shared {
         call: &Call,
         mut ticket: crate::hold::Ticket,
         _place: Place,
-        cold: bool,
+        wait: &Wait,
     ) -> Result<Grant, Box<Failure>> {
         let limit = call.function.spec.load().cold_start;
-        let deadline = call.capped(call.arrived + limit);
+        // What was not waited for a pod does not count: the pod of one that comes back may have had it for longer than that.
+        let deadline = call.capped(call.arrived + wait.at_pods + limit);
         let _waiting = self.metrics.waiting(&call.function);
         let mut unheard = Unheard(Some(call));
         let outcome = tokio::select! {
@@ -141,7 +142,7 @@ impl Shared {
         };
         unheard.0 = None;
         outcome.map_err(|fault| {
-            let mut failure = call.failure(fault, Phase::Hold, cold);
+            let mut failure = call.failure(fault, Phase::Hold, wait.cold);
             if matches!(failure.fault, Fault::ColdStartDeadline(_)) {
                 failure.limit = Some(deadline.saturating_duration_since(call.arrived));
             }
@@ -175,6 +176,7 @@ where
             let soft = grant.soft.take();
             // The moment of the grant: what the scheduler takes to run this task counts as the pod's.
             let (sent, seen) = (grant.at, grant.taken.pod().seen());
+            let went = Instant::now();
             let mut answer = pin!(self.inner.call(Sending { call, grant }));
             let first = match soft {
                 None => answer.await,
@@ -193,13 +195,16 @@ where
                     failure.cold = wait.cold;
                     return Err(failure);
                 }
-                Err(Trouble::Again(again)) => match wait.tries.again(*again, &self.shared.metrics) {
-                    Ok(back) => call = back,
-                    Err(mut failure) => {
-                        failure.cold = wait.cold;
-                        return Err(failure);
+                Err(Trouble::Again(again)) => {
+                    wait.at_pods += went.elapsed();
+                    match wait.tries.again(*again, &self.shared.metrics) {
+                        Ok(back) => call = back,
+                        Err(mut failure) => {
+                            failure.cold = wait.cold;
+                            return Err(failure);
+                        }
                     }
-                },
+                }
             }
         }
     }
@@ -245,9 +250,10 @@ where
 
     fn call(&mut self, call: Box<Call>) -> Self::Future {
         let hold = self.clone();
-        match call.function.pass(|_| true) {
-            Some(grant) if !call.function.is_swamped(grant.taken.pod()) => {
-                Holding(Turn::First(self.inner.call(Sending { call, grant }), hold))
+        match call.function.pass_newcomer() {
+            Some(Ok(grant)) => {
+                let sent = grant.at;
+                Holding(Turn::First(self.inner.call(Sending { call, grant }), hold, sent))
             }
             // To be held, or refused.
             _ => Holding(Turn::Further(Box::pin(hold.run(call, Wait::default())))),
@@ -259,8 +265,8 @@ where
 pub struct Holding<S: Service<Sending>>(Turn<S>);
 
 enum Turn<S: Service<Sending>> {
-    /// It passed.
-    First(S::Future, Hold<S>),
+    /// It passed, at this moment.
+    First(S::Future, Hold<S>, Instant),
     /// It waits, is refused, or has to go through again.
     Further(BoxFuture<'static, Result<Answer, Box<Failure>>>),
 }
@@ -272,7 +278,7 @@ where
     type Output = Result<Answer, Box<Failure>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Turn::First(answer, hold) = &mut self.0 {
+        if let Turn::First(answer, hold, sent) = &mut self.0 {
             let again = match ready!(Pin::new(answer).poll(cx)) {
                 Ok(mut answer) => {
                     answer.response.headers_mut().insert(headers::COLD_START, headers::flag(false));
@@ -281,7 +287,7 @@ where
                 Err(Trouble::Failed(failure)) => return Poll::Ready(Err(failure)),
                 Err(Trouble::Again(again)) => again,
             };
-            let mut wait = Wait::default();
+            let mut wait = Wait { at_pods: sent.elapsed(), ..Wait::default() };
             let call = match wait.tries.again(*again, &hold.shared.metrics) {
                 Ok(call) => call,
                 Err(failure) => return Poll::Ready(Err(failure)),

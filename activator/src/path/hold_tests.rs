@@ -1,5 +1,4 @@
 use std::task::Waker as TaskWaker;
-use std::time::Duration;
 
 use futures::future::ready;
 use http::{Request, Response};
@@ -130,6 +129,42 @@ async fn one_that_passed_and_comes_back_goes_before_those_who_came_since() {
     for answered in [first, second, third] {
         assert!(answered.await.unwrap());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_at_a_pod_is_no_wait_for_one() {
+    let second = Duration::from_secs(1);
+    let (places, metrics) = (Places::new(&Limits::default()), Metrics::new(&mut Registry::default()));
+    let spec = Spec { cold_start: 60 * second, ..Spec::test() };
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), spec);
+    let pod = Pod::test("a", "r1");
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    pod.prove_ready(Instant::now());
+    let goes = Arc::clone(&pod);
+    let inner = service_fn(move |Sending { mut call, grant }| {
+        let pod = Arc::clone(&goes);
+        Box::pin(async move {
+            tokio::time::sleep(100 * second).await;
+            drop(grant);
+            pod.cast_doubt();
+            call.repeated = Some(call.arrived + 300 * second);
+            let (cause, fault) = (Cause::Gone, Fault::Unreachable);
+            Err(Trouble::Again(Box::new(Again { call, pod, cause, fault })))
+        })
+    });
+    let (waker, _api) = Waker::test(&metrics);
+    let mut hold = HoldLayer::new(&places, &waker, &metrics).layer(inner);
+    let began = Instant::now();
+    let answer = tokio::spawn(hold.call(Box::new(call(&function).await)));
+    tokio::time::sleep(101 * second).await;
+    assert_eq!(function.gate.held(), 1);
+    pod.prove_ready(Instant::now());
+    function.release();
+    assert_eq!(function.gate.held(), 0);
+    // What it waited then counts.
+    let failure = answer.await.unwrap().unwrap_err();
+    assert!(matches!(failure.fault, Fault::ColdStartDeadline(_)), "{failure:?}");
+    assert_eq!(began.elapsed().as_secs(), 2 * 100 + 60);
 }
 
 #[tokio::test(start_paused = true)]

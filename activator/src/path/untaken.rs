@@ -7,12 +7,15 @@
 //! nothing waits may always go on, so that those that stand still stop nobody.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures::task::AtomicWaker;
+use tokio::time::Instant;
 
+use crate::clock;
 use crate::metrics::Metrics;
 
 /// Bytes that may wait for one connection before its streams get one piece at a time.
@@ -22,18 +25,33 @@ pub const MEASURE: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Untaken {
     bytes: AtomicUsize,
+    /// By the process's clock in nanoseconds: the latest deadline of an exchange on the connection.
+    until: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 impl Untaken {
     /// Nothing yet.
     pub fn new(metrics: &Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), metrics: Arc::clone(metrics) })
+        Arc::new(Self { bytes: AtomicUsize::new(0), until: AtomicU64::new(0), metrics: Arc::clone(metrics) })
+    }
+
+    /// For how long what waits may still do so. `None` if nothing waits, or may.
+    pub fn patience(&self, now: Instant) -> Option<Duration> {
+        if self.bytes.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let left = self.until.load(Ordering::Relaxed).saturating_sub(nanos(now));
+        (left > 0).then(|| Duration::from_nanos(left))
     }
 
     fn is_full(&self) -> bool {
         self.bytes.load(Ordering::Acquire) > MEASURE
     }
+}
+
+fn nanos(moment: Instant) -> u64 {
+    u64::try_from(clock::at(moment).as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What waits for one stream of it.
@@ -49,9 +67,10 @@ struct Waiting {
 }
 
 impl Stream {
-    /// Nothing yet.
-    pub fn new(connection: &Arc<Untaken>) -> Self {
+    /// Nothing yet. What is to come may be taken until this deadline.
+    pub fn new(connection: &Arc<Untaken>, deadline: Instant) -> Self {
         let connection = Arc::clone(connection);
+        connection.until.fetch_max(nanos(deadline), Ordering::Relaxed);
         Self(Arc::new(Waiting { connection, bytes: AtomicUsize::new(0), reader: AtomicWaker::new() }))
     }
 
@@ -135,6 +154,10 @@ mod tests {
         Untaken::new(&Metrics::new(&mut Registry::default()))
     }
 
+    fn stream(connection: &Arc<Untaken>) -> Stream {
+        Stream::new(connection, Instant::now())
+    }
+
     fn bytes(length: usize) -> Bytes {
         vec![b'x'; length].into()
     }
@@ -142,7 +165,7 @@ mod tests {
     #[test]
     fn below_the_measure_a_stream_may_have_any_number_of_pieces() {
         let connection = connection();
-        let stream = Stream::new(&connection);
+        let stream = stream(&connection);
         let first = stream.take(bytes(MEASURE - 1));
         let second = stream.take(bytes(1));
         assert!(may(&stream) && !first.1 && !second.1);
@@ -155,7 +178,7 @@ mod tests {
     #[test]
     fn beyond_it_each_has_one_and_none_is_stopped_by_another() {
         let connection = connection();
-        let [greedy, other] = [Stream::new(&connection), Stream::new(&connection)];
+        let [greedy, other] = [stream(&connection), stream(&connection)];
         let piece = greedy.take(bytes(2 * MEASURE)).0;
         assert!(may(&other), "nothing of it waits");
         let small = other.take(bytes(1)).0;
@@ -170,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_woken_when_the_last_piece_is_out() {
         let connection = connection();
-        let stream = Stream::new(&connection);
+        let stream = stream(&connection);
         let (first, second) = (stream.take(bytes(MEASURE)).0, stream.take(bytes(MEASURE)).0);
         // In a task of its own: nobody else polls it.
         let room = tokio::spawn(async move { std::future::poll_fn(|cx| stream.poll_room(cx)).await });
@@ -181,8 +204,21 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_may_do_so_until_the_last_deadline() {
+        clock::now();
+        let (connection, now) = (connection(), Instant::now());
+        let [late, early] = [9, 5].map(|seconds| Stream::new(&connection, now + Duration::from_secs(seconds)));
+        assert_eq!(connection.patience(now), None, "nothing waits");
+        let piece = early.take("a".into()).0;
+        assert_eq!(connection.patience(now), Some(Duration::from_secs(9)));
+        assert_eq!(connection.patience(now + Duration::from_secs(9)), None);
+        drop((piece, late));
+        assert_eq!(connection.patience(now), None);
+    }
+
+    #[test]
     fn a_piece_is_what_it_is_made_of() {
-        let mut piece = Stream::new(&connection()).take("abcdef".into()).0;
+        let mut piece = stream(&connection()).take("abcdef".into()).0;
         piece.advance(1);
         assert_eq!((piece.remaining(), piece.chunk()), (5, &b"bcdef"[..]));
         assert_eq!(piece.copy_to_bytes(2), "bc");

@@ -24,9 +24,9 @@ use tower::Service;
 use tracing::debug;
 
 use super::Room;
+use super::admission::Admission;
 use super::deadline::{self, Late, watched};
-use super::io::{self as peer_io, Peer, Scan};
-use super::peers::Admitted;
+use super::io::{self as peer_io, Peer, Progress, Scan};
 use super::quiet::Quiet;
 use super::streams::Streams;
 use crate::args::Limits;
@@ -83,7 +83,7 @@ pub(super) async fn serve<P>(
     address: SocketAddr,
     path: P,
     room: Room,
-    admitted: Admitted,
+    admission: Admission,
     stop: CancellationToken,
 ) where
     P: Service<Accepted, Response = Response<ResponseBody>, Error = Infallible, Future: Future + Send + 'static>
@@ -106,7 +106,7 @@ pub(super) async fn serve<P>(
         return;
     };
     if is_http2
-        && let Some(until) = admitted.waits(Instant::now())
+        && let Some(until) = admission.waits(Instant::now())
         && stop.run_until_cancelled(sleep_until(until)).await.is_none()
     {
         return;
@@ -116,7 +116,7 @@ pub(super) async fn serve<P>(
     } else {
         Scan::Heads(Inlet::new(bytes(limits.max_head_bytes), limits.max_uri_bytes.get()))
     };
-    let (io, peer) = peer_io::split(stream, address, Some(scan), &ahead, &metrics);
+    let (io, peer) = peer_io::split(stream, address, Some(scan), admission, &ahead, &metrics);
     let unfinished = Unfinished(Some(Arc::clone(&peer)));
     let caller = Arc::clone(&peer);
     let last = Arc::new(AtomicBool::new(false));
@@ -153,18 +153,22 @@ pub(super) async fn serve<P>(
             let streams = Streams::new();
             let builder = http2(&limits, streams.clone());
             let mut connection = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+            let patience = |now| peer.untaken.as_ref().and_then(|untaken| untaken.patience(now));
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
-                () = streams.unused(limits.header_timeout) => {
+                () = streams.unused(limits.header_timeout, patience) => {
                     // A request that crosses the GOAWAY is still taken.
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = streams.unused(limits.header_timeout + GOODBYE) => Ok(()),
+                        () = async {
+                            sleep(GOODBYE).await;
+                            streams.unused(limits.header_timeout, patience).await;
+                        } => Ok(()),
                     }
                 }
             }
@@ -186,26 +190,30 @@ pub(super) async fn serve<P>(
             }
         }
     });
-    let late = || Late {
-        stalled: peer.stalled().map(|since| since + limits.header_timeout),
-        half: peer.head_begun().map(|since| since + limits.head_timeout),
-        unused: (!is_http2).then_some(limits.header_timeout),
+    let late = || {
+        let Progress { stalled, taken, head } = peer.progress();
+        Late {
+            stalled: stalled.map(|since| since + limits.header_timeout),
+            taken,
+            half: head.map(|since| since + limits.head_timeout),
+            unused: (!is_http2).then_some(limits.header_timeout),
+        }
     };
     // By reference, here and elsewhere: what an async function is given is kept twice, as given and as pinned.
     match watched(serving, late).await {
         None => debug!(peer = %address, "A connection was broken off: the time for what is on it is up."),
         Some(Err(error)) => {
             if is_abuse(&error) {
-                admitted.flooded(Instant::now());
+                peer.flooded(Instant::now());
                 metrics.abuse();
             }
             if let Some(flood) = peer.calmed() {
-                admitted.flooded(Instant::now());
+                peer.flooded(Instant::now());
                 metrics.flood(flood);
                 debug!(peer = %address, flood = flood.as_str(), "A connection was closed: its caller floods it.");
                 peer.farewell().await;
                 // From its end on, however long that took.
-                admitted.flooded(Instant::now());
+                peer.flooded(Instant::now());
                 return;
             }
             // The path's only errors are bodies that broke off.

@@ -57,9 +57,14 @@ impl Exchange {
             Phase::Asked => return None,
             Phase::Between(since) => since,
         };
-        let Late { stalled, half, unused } = late();
-        let stalled = stalled.map(|at| self.deadline.map_or(at, |deadline| deadline.max(at)));
-        [stalled, half, unused.map(|most| since + most)].into_iter().flatten().min()
+        let Late { stalled, taken, half, unused } = late();
+        let within_it = |at: Instant| self.deadline.map_or(at, |deadline| deadline.max(at));
+        let unused = unused.map(|most| match stalled {
+            // A little now and then is no reason to wait for ever.
+            Some(_) => within_it(since + most),
+            None => taken.map_or(since, |taken| taken.max(since)) + most,
+        });
+        [stalled.map(within_it), half, unused].into_iter().flatten().min()
     }
 
     /// Whether the response should have begun. Whoever asks for it is woken, and finds it out.
@@ -78,6 +83,9 @@ pub(super) struct Late {
     /// It takes nothing of what is left of the last exchange, whose deadline it has for that in any case. That is no longer
     /// anybody's, but pins the connection, and whatever request comes behind it.
     pub(super) stalled: Option<Instant>,
+    /// When it went on taking what is sent, if it had stopped. Its time without a request begins when nothing is left to take,
+    /// which may be long after the last piece was there for it.
+    pub(super) taken: Option<Instant>,
     /// It has said half of what it wants.
     pub(super) half: Option<Instant>,
     /// How long it may want nothing.
@@ -312,7 +320,7 @@ mod tests {
             drop(exchange);
             pending::<()>().await;
         };
-        assert_eq!(watched(serving, || Late { stalled: stalled.get(), half: None, unused: None }).await, None);
+        assert_eq!(watched(serving, || Late { stalled: stalled.get(), ..Late::default() }).await, None);
         assert_eq!(began.elapsed(), 10 * SECOND, "what is left may be taken until the deadline");
     }
 
@@ -335,12 +343,18 @@ mod tests {
             let late = || Late { stalled, ..Late::default() };
             assert_eq!(exchange(deadline, phase).limit(late), limit, "{deadline:?} {phase:?} {stalled:?}");
         }
-        let half = || Late { stalled: late, half: early, unused: None };
+        let half = || Late { stalled: late, half: early, ..Late::default() };
         assert_eq!(exchange(late, Between(now)).limit(half), early, "the last exchange is no excuse");
         assert_eq!(exchange(late, Answered).limit(half), late, "nobody looks at it yet");
         let unused = || Late { unused: Some(SECOND), ..Late::default() };
         assert_eq!(exchange(early, Between(now)).limit(unused), late);
         assert_eq!(exchange(early, Asked).limit(unused), None, "it waits for its answer");
+        let takes = |stalled, taken| move || Late { stalled, taken, half: None, unused: Some(SECOND) };
+        let (far, further) = (Some(now + 10 * SECOND), Some(now + 11 * SECOND));
+        assert_eq!(exchange(far, Between(now)).limit(takes(late, None)), far, "it has the time of its exchange");
+        assert_eq!(exchange(early, Between(now)).limit(takes(far, far)), late, "and no more");
+        assert_eq!(exchange(early, Between(now)).limit(takes(None, far)), further, "it has only now got it all");
+        assert_eq!(exchange(far, Between(now)).limit(takes(None, early)), late);
     }
 
     #[tokio::test(start_paused = true)]

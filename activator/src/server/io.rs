@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::admission::Admission;
 use crate::metrics::Metrics;
 use crate::path::fault::Fault;
 use crate::path::headers::By;
@@ -58,11 +59,23 @@ pub struct Peer {
     ahead: Arc<Room>,
 }
 
+/// See [`Peer::progress`].
+pub(super) struct Progress {
+    /// Since when it takes nothing of what it is sent.
+    pub(super) stalled: Option<Instant>,
+    /// When it last went on taking.
+    pub(super) taken: Option<Instant>,
+    /// When the first part of a head came whose rest has not come.
+    pub(super) head: Option<Instant>,
+}
+
 #[derive(Debug)]
 struct Socket {
     stream: TcpStream,
     /// Since when there is something to write and the caller takes none of it.
     stalled: Option<Instant>,
+    /// When that was over, the last time.
+    taken: Option<Instant>,
     end_is_whole: bool,
     scan: Option<Scan>,
     refused: bool,
@@ -75,6 +88,8 @@ struct Socket {
     reader: Option<Waker>,
     /// The last write took only a part of what hyper had for it.
     in_frame: bool,
+    /// Behind the stream, so that what is given back is free: hyper, the path, or a tunnel may have it last.
+    admission: Admission,
 }
 
 impl Socket {
@@ -92,7 +107,9 @@ impl Socket {
                 self.stalled.get_or_insert_with(Instant::now);
             }
             Poll::Ready(written) => {
-                self.stalled = None;
+                if self.stalled.take().is_some() {
+                    self.taken = Some(Instant::now());
+                }
                 if let (Some(Scan::Frames(frames)), Ok(written)) = (&mut self.scan, written) {
                     frames.sent(*written);
                     self.in_frame = *written < given;
@@ -104,14 +121,10 @@ impl Socket {
 }
 
 impl Peer {
-    /// Since when the caller takes nothing of what it is sent.
-    pub(super) fn stalled(&self) -> Option<Instant> {
-        lock(&self.socket).stalled
-    }
-
-    /// When the first part of a head came whose rest has not come.
-    pub(super) fn head_begun(&self) -> Option<Instant> {
-        lock(&self.socket).head.map(|(_, since)| since)
+    /// How far the caller is with what it takes and says.
+    pub(super) fn progress(&self) -> Progress {
+        let socket = lock(&self.socket);
+        Progress { stalled: socket.stalled, taken: socket.taken, head: socket.head.map(|(_, since)| since) }
     }
 
     /// It knows the end of a response by the connection's: it speaks HTTP/1.0.
@@ -196,6 +209,11 @@ impl Peer {
         Poll::Ready(Ok(waste.filled().len()))
     }
 
+    /// See [`super::peers::Admitted::flooded`].
+    pub(super) fn flooded(&self, now: Instant) {
+        lock(&self.socket).admission.flooded(now);
+    }
+
     /// Called before a connection is dropped in the middle of a response. Most callers know from the framing that the rest
     /// is missing, and get what was sent. The connection is reset under one to whom its end would look like the response's,
     /// and under one that takes nothing, for whom the kernel would keep what was sent.
@@ -264,6 +282,7 @@ pub(super) fn split(
     stream: TcpStream,
     address: SocketAddr,
     scan: Option<Scan>,
+    admission: Admission,
     ahead: &Arc<Room>,
     metrics: &Arc<Metrics>,
 ) -> (Io, Arc<Peer>) {
@@ -273,6 +292,7 @@ pub(super) fn split(
     let socket = Arc::new(Mutex::new(Socket {
         stream,
         stalled: None,
+        taken: None,
         end_is_whole: false,
         scan,
         refused: false,
@@ -281,6 +301,7 @@ pub(super) fn split(
         flood: None,
         reader: None,
         in_frame: false,
+        admission,
     }));
     let ahead = Arc::clone(ahead);
     (Io { socket: Arc::clone(&socket), vectored }, Arc::new(Peer { address, by, http2, untaken, socket, ahead }))
@@ -382,6 +403,7 @@ impl Peer {
         let (opened, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         drop(opened);
         let (stream, address) = accepted.unwrap();
-        split(stream, address, None, &Room::new(0), &Metrics::new(&mut Default::default())).1
+        let admission = Admission::test(address.ip());
+        split(stream, address, None, admission, &Room::new(0), &Metrics::new(&mut Default::default())).1
     }
 }

@@ -1,5 +1,6 @@
 //! Callers' connections: accepted, served, and let go of when the process stops.
 
+mod admission;
 mod callers;
 mod connection;
 mod deadline;
@@ -8,6 +9,8 @@ mod listen;
 mod peers;
 mod quiet;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod upload;
 pub mod workers;
 
@@ -34,6 +37,7 @@ use crate::metrics::Metrics;
 use crate::path::body::ResponseBody;
 use crate::path::call::Accepted;
 use crate::path::room;
+use admission::Admission;
 use peers::Peers;
 use quiet::Quiet;
 
@@ -98,13 +102,13 @@ where
                 let _ = stream.set_zero_linger();
                 continue;
             };
+            let admission = Admission::new(permit, admitted, room.callers.enter());
             // Where it stays: moved into the task and pinned there, it would be kept three times.
             let serving =
-                Box::pin(connection::serve(stream, address, path.clone(), room.clone(), admitted, stop.clone()));
-            let (cut, caller) = (cut.clone(), room.callers.enter());
+                Box::pin(connection::serve(stream, address, path.clone(), room.clone(), admission, stop.clone()));
+            let cut = cut.clone();
             tasks.spawn(async move {
                 Quiet::new(cut.cancelled()).until(serving).await;
-                drop((permit, caller));
             });
         }
     };

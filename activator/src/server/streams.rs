@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::rt::Executor;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use super::deadline::{Late, watched};
@@ -32,17 +32,25 @@ impl Streams {
     }
 
     /// Resolves when there has been no stream for this long. hyper has no such limit for HTTP/2, not even for the preface.
-    pub(super) async fn unused(&self, most: Duration) {
+    ///
+    /// A stream ends here when the library has all of it. What the caller has not taken then waits on, and for so long nothing
+    /// is unused: `patience`, if anything does.
+    pub(super) async fn unused(&self, most: Duration, patience: impl Fn(Instant) -> Option<Duration>) {
         loop {
+            let now = Instant::now();
             let until = {
                 let open = self.lock();
-                let since = if open.streams > 0 { Instant::now() } else { open.since };
+                let since = if open.streams > 0 { now } else { open.since };
                 since + most
             };
-            if until <= Instant::now() {
+            if until > now {
+                sleep_until(until).await;
+            } else if let Some(patience) = patience(now) {
+                // It may be taken at any time.
+                sleep(patience.min(most)).await;
+            } else {
                 return;
             }
-            sleep_until(until).await;
         }
     }
 }
@@ -76,7 +84,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{sleep, timeout};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -88,14 +96,14 @@ mod tests {
         let streams = Streams::new();
         streams.execute(sleep(7 * SECOND));
         streams.execute(sleep(3 * SECOND));
-        streams.unused(5 * SECOND).await;
+        streams.unused(5 * SECOND, |_| None).await;
         assert_eq!(began.elapsed(), 12 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_first_stream_is_unused_too() {
         let began = Instant::now();
-        Streams::new().unused(5 * SECOND).await;
+        Streams::new().unused(5 * SECOND, |_| None).await;
         assert_eq!(began.elapsed(), 5 * SECOND);
     }
 
@@ -103,6 +111,22 @@ mod tests {
     async fn an_open_stream_is_use() {
         let streams = Streams::new();
         streams.execute(std::future::pending());
-        assert!(timeout(1000 * SECOND, streams.unused(SECOND)).await.is_err());
+        assert!(timeout(1000 * SECOND, streams.unused(SECOND, |_| None)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_to_be_taken_is_use_up_to_its_deadline() {
+        let began = Instant::now();
+        let streams = Streams::new();
+        streams.execute(sleep(SECOND));
+        streams
+            .unused(2 * SECOND, |now| (began + 30 * SECOND).checked_duration_since(now).filter(|left| !left.is_zero()))
+            .await;
+        assert_eq!(began.elapsed(), 30 * SECOND);
+        // It was taken early.
+        let began = Instant::now();
+        let streams = Streams::new();
+        streams.unused(2 * SECOND, |now| (now < began + 7 * SECOND).then_some(100 * SECOND)).await;
+        assert_eq!(began.elapsed(), 8 * SECOND);
     }
 }

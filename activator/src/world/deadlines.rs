@@ -253,7 +253,7 @@ async fn one_after_the_other(world: &World, begin: &[u8], heads: &[Vec<u8>], ans
 }
 
 /// Waits for so many answers.
-async fn eventually_answers(caller: &mut TcpStream, count: usize) {
+pub(super) async fn eventually_answers(caller: &mut TcpStream, count: usize) {
     let (mut seen, mut buffer) = (Vec::new(), [0; 4096]);
     while String::from_utf8_lossy(&seen).matches("HTTP/1.1 404").count() < count {
         let read = timeout(SOON, caller.read(&mut buffer)).await.expect("no answer").unwrap();
@@ -327,6 +327,36 @@ async fn an_http2_connection_that_is_not_used_is_closed() {
 }
 
 #[tokio::test]
+async fn a_window_may_be_opened_as_late_as_the_answer_may_end() {
+    const LENGTH: usize = 2000;
+    let limits = Limits { header_timeout: Duration::from_secs(1), ..Limits::default() };
+    let world = world_with(json!({"timeouts": {"requestSeconds": 30}}), limits).await;
+    let pod = TestPod::raw("a", |mut stream, _| async move {
+        if let Ok(1..) = stream.read(&mut [0; 1024]).await {
+            let answer =
+                [format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n").as_bytes(), &[b'x'; LENGTH]].concat();
+            stream.write_all(&answer).await.unwrap();
+        }
+    })
+    .await;
+    world.appear(&pod, "r1");
+    let mut raw = frames::Raw::open(world.address).await;
+    // Windows of 1,000 bytes.
+    assert!(raw.send(&frames::frame(4, 0, 0, &[0, 4, 0, 0, 3, 0xe8])).await);
+    assert!(raw.send(&frames::request(1, 5, "hello.shop", "/")).await);
+    let data =
+        |raw: &frames::Raw| raw.seen().iter().filter(|frame| frame[3] == 0).map(|frame| frame.len() - 9).sum::<usize>();
+    eventually(|| data(&raw) == 1000 && world.present() == (0, 0)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!raw.seen().iter().any(|frame| frame[3] == 7), "it is told to go");
+    assert!(raw.send(&frames::frame(8, 0, 1, &[0, 0, 0xff, 0xff])).await);
+    eventually(|| data(&raw) == LENGTH).await;
+    assert!(raw.seen().iter().any(|frame| frame[3] == 0 && frame[4] & 1 == 1), "it does not end");
+    // Now it is not used any more.
+    assert_eq!(raw.goaway().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_response_that_does_not_begin_has_a_limit_of_its_own() {
     let world = world_with(json!({"timeouts": {"firstByteSeconds": 1}}), Limits::default()).await;
     let pod = TestPod::start("a").await;
@@ -338,60 +368,4 @@ async fn a_response_that_does_not_begin_has_a_limit_of_its_own() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(world.present(), (1, 1));
     assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'H');
-}
-
-#[tokio::test]
-async fn an_address_has_its_share_of_connections() {
-    let limits = Limits { max_connections_per_peer: 2.try_into().unwrap(), ..Limits::default() };
-    let world = world_with(json!({}), limits).await;
-    let whole = "GET / HTTP/1.1\r\nhost: nobody.shop\r\n\r\n";
-    let mut first = world.caller(whole).await;
-    let mut second = world.caller(whole).await;
-    eventually_answers(&mut first, 1).await;
-    eventually_answers(&mut second, 1).await;
-    let mut third = world.caller("").await;
-    let ended = timeout(SOON, third.read(&mut [0])).await.expect("the connection stays open");
-    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
-    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="peer-share"} 1"#));
-    // Others have theirs.
-    let other = tokio::net::TcpSocket::new_v4().unwrap();
-    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut other = other.connect(world.address).await.unwrap();
-    other.write_all(whole.as_bytes()).await.unwrap();
-    eventually_answers(&mut other, 1).await;
-    // What ends makes room.
-    drop(first);
-    let again = async {
-        loop {
-            let mut next = world.caller("").await;
-            if next.write_all(whole.as_bytes()).await.is_ok() && next.read_u8().await.is_ok() {
-                return;
-            }
-        }
-    };
-    timeout(SOON, again).await.expect("no room comes free");
-}
-
-#[tokio::test]
-async fn an_upgraded_connection_that_is_silent_is_closed() {
-    let limits = Limits { tunnel_idle: Duration::from_secs(4), ..Limits::default() };
-    let world = world_with(json!({}), limits).await;
-    let pod = TestPod::start("a").await;
-    world.appear(&pod, "r1");
-    let upgrade = "GET /ws HTTP/1.1\r\nhost: hello.shop\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
-    let mut caller = world.caller(upgrade).await;
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"\r\n\r\n") {
-        seen.push(timeout(SOON, caller.read_u8()).await.unwrap().unwrap());
-    }
-    // For longer than it may be silent, and each time for much less.
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        caller.write_all(b"x").await.unwrap();
-        assert_eq!(timeout(SOON, caller.read_u8()).await.unwrap().unwrap(), b'x');
-    }
-    let ended = timeout(SOON, caller.read(&mut [0])).await.expect("the connection stays open");
-    assert!(matches!(ended, Ok(0) | Err(_)));
-    eventually(|| world.present() == (0, 0)).await;
-    assert!(world.says(r#"rouse_activator_connections_closed_total{cause="idle-tunnel"} 1"#));
 }

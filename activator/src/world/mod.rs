@@ -8,6 +8,7 @@ mod bodies;
 mod cold;
 mod comebacks;
 mod conformance;
+mod connections;
 mod deadlines;
 mod departures;
 mod drains;

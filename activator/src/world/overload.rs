@@ -79,3 +79,48 @@ async fn replicas_that_may_still_come_count() {
     }
     assert_eq!(world.get("/").await.unwrap().status, 503);
 }
+
+#[tokio::test]
+async fn a_pod_that_only_comes_up_takes_no_part_from_those_that_are_ready() {
+    let scaling = json!({"maxReplicas": 4, "target": 2, "targetUtilizationPercent": 100});
+    let mut world = world_with(json!({"scaling": scaling, "queue": {"maxRequests": 3}}), Limits::default()).await;
+    world.deployment("r1", 2);
+    let [pod, pending] = [TestPod::start("a").await, TestPod::start("b").await];
+    world.appear(&pod, "r1");
+    eventually(|| world.index.pods().iter().any(|pod| pod.is_ready())).await;
+    world.pod_object(&pending, "r1", json!({"phase": "Pending"}));
+    assert_eq!(world.index.functions()[0].serving.load().len(), 2);
+    let mut waiting = Vec::new();
+    for number in 1..=11 {
+        waiting.push(caller(&world, "/never").await);
+        eventually(|| awaited(&world) == number).await;
+    }
+    assert_eq!(world.get("/").await.unwrap().status, 503);
+    // Once it is ready it has its part.
+    world.appear(&pending, "r1");
+    eventually(|| world.index.pods().iter().filter(|pod| pod.is_ready()).count() == 2).await;
+    assert_eq!(world.get("/").await.unwrap().body, "b");
+}
+
+#[tokio::test]
+async fn the_pod_that_has_room_is_found_behind_one_with_fewer_in_flight() {
+    let (world, pods) = world().await;
+    world.delete(&pods[1], "r1");
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = caller(&world, "/stall").await;
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).await.unwrap();
+        streams.push(stream);
+    }
+    let other = TestPod::start("c").await;
+    world.appear(&other, "r1");
+    eventually(|| world.index.pods().iter().filter(|pod| pod.is_ready()).count() == 2).await;
+    let mut waiting = Vec::new();
+    for number in 1..=4 {
+        waiting.push(caller(&world, "/never").await);
+        eventually(|| awaited(&world) == number).await;
+    }
+    assert_eq!(other.seen(), ["GET /never"; 4]);
+    assert_eq!(world.get("/").await.unwrap().body, "a");
+}

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -20,13 +21,17 @@ pub(super) type Ticks = Arc<AtomicU64>;
 pub(super) struct Flag {
     woken: AtomicBool,
     since: AtomicU64,
+    /// When it was woken the last time: by a pod that it is given, or by its deadline.
+    last: AtomicU64,
     ticks: Ticks,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
+        let tick = self.ticks.fetch_add(1, Ordering::AcqRel);
+        self.last.store(tick, Ordering::Release);
         if !self.woken.swap(true, Ordering::AcqRel) {
-            self.since.store(self.ticks.fetch_add(1, Ordering::AcqRel), Ordering::Release);
+            self.since.store(tick, Ordering::Release);
         }
     }
 }
@@ -53,6 +58,9 @@ pub(super) struct Request {
     /// Bytes of its head.
     pub(super) bytes: usize,
     pub(super) waiting: Option<Waiting>,
+    /// How long it was at pods, up to now or until it went to the one where it is since then.
+    pub(super) at_pods: Duration,
+    there: Option<Instant>,
     /// Whether it has been at a pod.
     pub(super) visited: bool,
     /// Whether its present visit was granted from the queue.
@@ -73,7 +81,12 @@ pub(super) enum Turn {
 
 impl Request {
     pub(super) fn new(function: Arc<Function>, arrived: Instant, bytes: usize, future: Future, ticks: &Ticks) -> Self {
-        let flag = Flag { woken: AtomicBool::new(false), since: AtomicU64::new(0), ticks: Arc::clone(ticks) };
+        let flag = Flag {
+            woken: AtomicBool::new(false),
+            since: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            ticks: Arc::clone(ticks),
+        };
         let flag = Arc::new(flag);
         flag.clone().wake();
         Self {
@@ -81,6 +94,8 @@ impl Request {
             arrived,
             bytes,
             waiting: None,
+            at_pods: Duration::ZERO,
+            there: None,
             visited: false,
             queued: false,
             outcome: None,
@@ -99,6 +114,11 @@ impl Request {
         self.flag.since.load(Ordering::Acquire)
     }
 
+    /// The same of the last time.
+    pub(super) fn woken_last(&self) -> u64 {
+        self.flag.last.load(Ordering::Acquire)
+    }
+
     /// Lets it run.
     pub(super) fn turn(&mut self) -> Turn {
         self.flag.woken.store(false, Ordering::Release);
@@ -109,6 +129,15 @@ impl Request {
         self.future = None;
         self.outcome = Some(answer.map_or_else(|failure| Outcome::Failed(failure.fault), |_| Outcome::Answered));
         Turn::Ended
+    }
+
+    /// It has come to a pod, or is at none any more.
+    pub(super) fn moved(&mut self, is_there: bool) {
+        let now = Instant::now();
+        if let Some(since) = self.there.take() {
+            self.at_pods += now - since;
+        }
+        self.there = is_there.then_some(now);
     }
 
     /// Its caller goes away.

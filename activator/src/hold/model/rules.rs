@@ -35,6 +35,8 @@ pub(super) struct Grant {
     pub(super) id: usize,
     /// By the ticks; not later than it was given.
     pub(super) at: u64,
+    /// The same; not earlier. Its deadline may have woken it too, before or after.
+    pub(super) by: u64,
     pub(super) waited: Option<Waiting>,
 }
 
@@ -82,7 +84,9 @@ impl World {
             Fault::ScaledToZeroByHand(_) => past.by_hand.contains(uid),
             Fault::StartFailed { .. } => past.crashed.contains(uid),
             Fault::WakeRefused(_) => past.refused,
-            Fault::ColdStartDeadline(_) => request.arrived.elapsed() >= Duration::from_secs(COLD_START),
+            Fault::ColdStartDeadline(_) => {
+                request.arrived.elapsed() >= request.at_pods + Duration::from_secs(COLD_START)
+            }
             Fault::Broken(_) | Fault::Unreachable => request.visited,
             _ => false,
         };
@@ -167,7 +171,7 @@ impl World {
                 let (Some(own), Some(others)) = (grant.waited, other.waited) else { continue };
                 let (began, first) = (own.since.max(others.since), grant.at.min(other.at));
                 if began < first && grant.id < other.id {
-                    prop_assert!(grant.at < other.at, "request {} was served before {}", other.id, grant.id);
+                    prop_assert!(grant.at < other.by, "request {} was served before {}", other.id, grant.id);
                 }
             }
         }

@@ -258,20 +258,25 @@ impl World {
         let tick = self.ticks.fetch_add(1, Ordering::AcqRel);
         let before = Before::new(self, id);
         let request = &mut self.requests[id];
-        let (waited, woken) = (request.waiting, request.woken_since());
+        let (waited, woken, last) = (request.waiting, request.woken_since(), request.woken_last());
         let turn = request.turn();
         let is_there = self.visits.lock().visits.contains_key(&id);
         match turn {
-            Turn::Ended => request.waiting = None,
+            Turn::Ended => {
+                request.waiting = None;
+                request.moved(false);
+            }
             Turn::Pending if is_there => {
                 if self.visits.lock().came.contains(&id) {
+                    request.moved(true);
                     (request.waiting, request.visited, request.queued) = (None, true, waited.is_some());
-                    let at = if waited.is_some() { woken } else { tick };
-                    self.grants.push(Grant { id, at, waited });
+                    let (at, by) = if waited.is_some() { (woken, last) } else { (tick, tick) };
+                    self.grants.push(Grant { id, at, by, waited });
                 }
             }
             Turn::Pending => {
-                let deadline = request.arrived + Duration::from_secs(COLD_START);
+                request.moved(false);
+                let deadline = request.arrived + request.at_pods + Duration::from_secs(COLD_START);
                 // What it gave back on its way was another's before it came to wait.
                 let since = self.ticks.fetch_add(1, Ordering::AcqRel);
                 request.waiting.get_or_insert(Waiting { since, deadline });
