@@ -112,11 +112,16 @@ function crash(sentence, trace = '') {
  * @param {unknown} error
  */
 function inRequest(store, error) {
-  context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`));
   const { res } = store;
-  if (res.headersSent) return void res.destroy();
-  for (const name of res.getHeaderNames()) res.removeHeader(name);
-  response.plain(res, 500, `The function failed. Its log has the reason under the request id ${store.id}.`);
+  // Whatever fails here must not become an error outside of any request, which ends the process.
+  attempt(() => context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`)));
+  try {
+    if (res.headersSent) return void res.destroy();
+    response.reset(res);
+    response.plain(res, 500, `The function failed. Its log has the reason under the request id ${store.id}.`);
+  } catch {
+    res.destroy();
+  }
 }
 
 /** The process ends because it was told to. */
@@ -172,7 +177,7 @@ function fit(text, bytes) {
 
 /** @param {any} error */
 function kind(error) {
-  if (error instanceof Error || typeof error?.stack === 'string') {
+  if (error instanceof Error || typeof stack(error) === 'string') {
     const name = String(error.constructor?.name || error.name);
     return /^[\w$]{1,60}$/.test(name) ? name : 'Error';
   }
@@ -189,7 +194,7 @@ function article(noun) {
 
 /** @param {any} error */
 function inLine(error) {
-  const line = USER_FRAME.exec(String(error?.stack ?? ''))?.[1];
+  const line = USER_FRAME.exec(String(stack(error) ?? ''))?.[1];
   return line ? `, in line ${line}` : '';
 }
 
@@ -201,7 +206,7 @@ function inLine(error) {
  */
 function syntaxErrorLine(error) {
   if (error?.name !== 'SyntaxError') return undefined;
-  return /^function\.m?js:(\d+)\n/.exec(String(error.stack))?.[1];
+  return /^function\.m?js:(\d+)\n/.exec(String(stack(error)))?.[1];
 }
 
 /**
@@ -228,9 +233,27 @@ function requestTrace(error) {
     .join('\n');
 }
 
-/** @param {any} error */
+/** @param {any} error what it says of itself may fail, too */
 function fullTrace(error) {
-  return typeof error === 'string' ? error : require('util').inspect(error);
+  if (typeof error === 'string') return error;
+  const { inspect } = require('util');
+  for (const show of [() => inspect(error), () => inspect(error, { customInspect: false })]) {
+    try {
+      return show();
+    } catch {
+      // The next way may do.
+    }
+  }
+  return 'An error that cannot be shown';
+}
+
+/** @param {any} error */
+function stack(error) {
+  try {
+    return error?.stack;
+  } catch {
+    return undefined;
+  }
 }
 
 module.exports = { LoadFailure, MISSING, watch, whileLoading, loaded, crash, inRequest, expectExit };

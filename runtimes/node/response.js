@@ -41,9 +41,14 @@ class FunctionResponse extends ServerResponse {
     return context.emitIn(this.store, () => super.emit(name, ...args));
   }
 
-  /** @param {number} code */
+  /**
+   * @param {number} code
+   * @throws {RangeError} here rather than later, where the trace would not have the line
+   */
   status(code) {
-    this.statusCode = code;
+    const number = Number(code);
+    if (!Number.isInteger(number) || number < 200 || number > 999) throw new RangeError(`${code} is no status of a response`);
+    this.statusCode = number;
     return this;
   }
 
@@ -150,6 +155,18 @@ class FunctionResponse extends ServerResponse {
 }
 
 /**
+ * Takes back what the handler has prepared, of which nothing was sent.
+ *
+ * @param {FunctionResponse} res
+ */
+function reset(res) {
+  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  res.statusMessage = /** @type {any} */ (undefined);
+  // An `end` that failed at the head has counted its bytes already.
+  res.strictContentLength = false;
+}
+
+/**
  * Answers for the server itself.
  *
  * @param {FunctionResponse} res
@@ -181,4 +198,4 @@ function encodeUrl(url) {
   return String(url).replace(/[^\x21-\x7e]+/gu, (text) => encodeURIComponent(Buffer.from(text).toString()));
 }
 
-module.exports = { FunctionResponse, plain, bytes };
+module.exports = { FunctionResponse, reset, plain, bytes };
