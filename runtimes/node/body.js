@@ -1,12 +1,11 @@
 'use strict';
 
-const { plain } = require('./response.js');
+const { Refusal, refuse } = require('./refusal.js');
+const { Share } = require('./share.js');
 
-/** How long the rest of a body that is too long is read and dropped, so that the caller gets to read why. */
-const LINGER_MILLISECONDS = 5000;
 const EMPTY = Buffer.alloc(0);
 /** Content encodings that are undone, by the function of node:zlib that does it. @type {Record<string, string>} */
-const DECODERS = { gzip: 'gunzip', 'x-gzip': 'gunzip', deflate: 'inflate', br: 'brotliDecompress' };
+const DECODERS = { gzip: 'createGunzip', 'x-gzip': 'createGunzip', deflate: 'createInflate', br: 'createBrotliDecompress' };
 
 /** @param {import('http').IncomingMessage} req */
 function has(req) {
@@ -25,86 +24,118 @@ function invite(req, res) {
 }
 
 /**
- * Reads the whole body and gives it to `then`, or answers 413 or 400 itself. A caller that goes away before the end of its
- * body is forgotten.
+ * What reads the whole body and then calls `then`, or answers 400, 413, 415 or 503 itself. A caller that goes away before the
+ * end of its body is forgotten.
  *
- * @param {import('./request.js').FunctionRequest} req
- * @param {import('./response.js').FunctionResponse} res
- * @param {number} limit bytes, as sent and as decoded
- * @param {() => void} then
+ * @param {import('./settings.js').Settings} limits
  */
-function read(req, res, limit, then) {
-  if (!has(req)) {
-    req.rawBody = EMPTY;
-    return then();
-  }
-  if (Number(req.headers['content-length']) > limit) return refuse(req, res, limit);
-  invite(req, res);
+function reader({ maxBodyBytes, maxDecodedBytes, maxBodiesBytes }) {
+  const room = { bytes: maxBodiesBytes };
+  /**
+   * @param {import('./context.js').Context} store
+   * @param {import('./request.js').FunctionRequest} req
+   * @param {import('./response.js').FunctionResponse} res
+   * @param {() => void} then
+   */
+  return (store, req, res, then) => {
+    if (!has(req)) {
+      req.rawBody = EMPTY;
+      return then();
+    }
+    if (Number(req.headers['content-length']) > maxBodyBytes) return refuse(res, tooLong(maxBodyBytes));
+    const share = new Share(room);
+    store.share = share;
+    invite(req, res);
+    gather(req, share, maxBodyBytes, (refusal, sent) => {
+      if (refusal) return refuse(res, refusal);
+      decode(req, res, sent, share, maxDecodedBytes, (wrong, raw) => {
+        if (wrong) return refuse(res, wrong);
+        req.rawBody = raw;
+        then();
+      });
+    });
+  };
+}
+
+/**
+ * Puts the pieces of a stream together while there is room for them.
+ *
+ * @param {import('stream').Readable} stream
+ * @param {Share} share gives it all back where it is refused
+ * @param {number} limit bytes
+ * @param {(refusal: Refusal | undefined, whole: Buffer) => void} then
+ */
+function gather(stream, share, limit, then) {
   /** @type {Buffer[]} */
   let chunks = [];
   let length = 0;
   const onData = (/** @type {Buffer} */ chunk) => {
     length += chunk.length;
-    if (length <= limit) return void chunks.push(chunk);
+    const refusal = length > limit ? tooLong(limit) : share.take(chunk.length) ? undefined : noRoom();
+    if (!refusal) return void chunks.push(chunk);
     chunks = [];
-    req.off('data', onData);
-    req.off('end', onEnd);
-    refuse(req, res, limit);
+    share.give();
+    stream.off('data', onData);
+    stream.off('end', onEnd);
+    then(refusal, EMPTY);
   };
-  const onEnd = () => {
-    const sent = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length);
-    decode(req, res, sent, limit, then);
-  };
-  req.on('data', onData);
-  req.on('end', onEnd);
+  const onEnd = () => then(undefined, chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, length));
+  stream.on('data', onData);
+  stream.on('end', onEnd);
 }
 
 /**
  * @param {import('./request.js').FunctionRequest} req
  * @param {import('./response.js').FunctionResponse} res
  * @param {Buffer} sent
+ * @param {Share} share
  * @param {number} limit
- * @param {() => void} then
+ * @param {(refusal: Refusal | undefined, raw: Buffer) => void} then
  */
-function decode(req, res, sent, limit, then) {
+function decode(req, res, sent, share, limit, then) {
   const encoding = (req.headers['content-encoding'] ?? 'identity').toLowerCase();
-  if (encoding === 'identity') return parse(req, res, sent, then);
-  if (!Object.hasOwn(DECODERS, encoding)) return plain(res, 415, 'The body has a Content-Encoding that is not known here.');
-  const zlib = /** @type {any} */ (require('zlib'));
-  zlib[DECODERS[encoding]](sent, { maxOutputLength: limit }, (/** @type {any} */ error, /** @type {Buffer} */ raw) => {
-    if (!error) return parse(req, res, raw, then);
-    if (error.code === 'ERR_BUFFER_TOO_LARGE') return plain(res, 413, tooLong(limit));
-    plain(res, 400, `The body is not valid ${encoding}.`);
+  if (encoding === 'identity') return then(undefined, sent);
+  const refused = (/** @type {Refusal} */ refusal) => {
+    share.give();
+    then(refusal, EMPTY);
+  };
+  if (!Object.hasOwn(DECODERS, encoding)) return refused(new Refusal(415, 'The body has a Content-Encoding that is not known here.'));
+  const decoder = /** @type {any} */ (require('zlib'))[DECODERS[encoding]]();
+  // A caller that has gone needs no more work, and its share is given back already.
+  res.once('close', () => decoder.destroy());
+  decoder.on('error', () => refused(new Refusal(400, `The body is not valid ${encoding}.`)));
+  gather(decoder, share, limit, (refusal, raw) => {
+    if (refusal) decoder.destroy();
+    else share.keep(raw.length);
+    then(refusal, raw);
   });
+  decoder.end(sent);
 }
 
 /**
- * @param {import('./request.js').FunctionRequest} req
- * @param {import('./response.js').FunctionResponse} res
+ * What the body holds, by its content type; an empty object where there is none.
+ *
+ * @param {string | undefined} contentType
  * @param {Buffer} raw
- * @param {() => void} then
+ * @returns {any}
+ * @throws {Refusal} if it is not what it says
  */
-function parse(req, res, raw, then) {
-  req.rawBody = raw;
-  const type = mediaType(req.headers['content-type']);
-  try {
-    req.body = value(type, raw);
-  } catch {
-    return plain(res, 400, 'The body is not valid JSON.');
-  }
-  then();
-}
-
-/**
- * @param {string} type
- * @param {Buffer} raw
- */
-function value(type, raw) {
+function parse(contentType, raw) {
   if (raw.length === 0) return {};
-  if (type === 'application/json' || type.endsWith('+json')) return JSON.parse(raw.toString());
+  const type = mediaType(contentType);
+  if (type === 'application/json' || type.endsWith('+json')) return json(raw);
   if (type === 'application/x-www-form-urlencoded') return { ...require('querystring').parse(raw.toString()) };
   if (type.startsWith('text/')) return raw.toString();
   return raw;
+}
+
+/** @param {Buffer} raw */
+function json(raw) {
+  try {
+    return JSON.parse(raw.toString());
+  } catch {
+    throw new Refusal(400, 'The body is not valid JSON.');
+  }
 }
 
 /** @param {string | undefined} contentType */
@@ -112,29 +143,14 @@ function mediaType(contentType) {
   return (contentType ?? '').split(';', 1)[0].trim().toLowerCase();
 }
 
-/**
- * Answers 413 at once and ends the connection once the caller has read it: one that is closed with bytes unread is reset,
- * and the answer may be lost with it.
- *
- * @param {import('./request.js').FunctionRequest} req
- * @param {import('./response.js').FunctionResponse} res
- * @param {number} limit
- */
-function refuse(req, res, limit) {
-  const text = `${tooLong(limit)}\n`;
-  res.writeHead(413, { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': text.length, Connection: 'close' });
-  res.write(text);
-  const end = () => res.end();
-  const timer = setTimeout(end, LINGER_MILLISECONDS);
-  req.on('end', end);
-  res.on('close', () => clearTimeout(timer));
-  req.resume();
-  if (req.headers.expect) end();
-}
-
 /** @param {number} limit */
 function tooLong(limit) {
-  return `The body is longer than ${limit} bytes.`;
+  return new Refusal(413, `The body is longer than ${limit} bytes.`);
 }
 
-module.exports = { has, invite, read, mediaType };
+function noRoom() {
+  const sentence = 'The bodies of the requests at hand fill the memory of the function. A higher resources.memory gives room for more.';
+  return new Refusal(503, sentence, { 'Retry-After': '1' });
+}
+
+module.exports = { has, invite, reader, parse, mediaType, tooLong };

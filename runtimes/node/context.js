@@ -9,6 +9,7 @@ const { AsyncLocalStorage } = require('async_hooks');
  * @property {string} id the X-Request-Id
  * @property {import('./response.js').FunctionResponse} res
  * @property {import('./log.js').Tail[]} tails begun lines of stdout and stderr
+ * @property {import('./share.js').Share} [share] what its body takes of the memory
  */
 
 /** @type {AsyncLocalStorage<Context>} */

@@ -5,6 +5,7 @@
 const fs = require('fs');
 const context = require('./context.js');
 const response = require('./response.js');
+const { Refusal, refuse } = require('./refusal.js');
 
 /** The code cannot be run; another try would end alike. (EX_CONFIG of sysexits.h) */
 const EXIT_LOAD = 78;
@@ -106,13 +107,14 @@ function crash(sentence, trace = '') {
 
 /**
  * Fails one request: 500, or a cut connection if the response has begun. The caller learns the request's id and nothing
- * else; the trace goes to the log under that id.
+ * else; the trace goes to the log under that id. A refusal is the caller's own fault, and it is told which.
  *
  * @param {import('./context.js').Context} store
  * @param {unknown} error
  */
 function inRequest(store, error) {
   const { res } = store;
+  if (error instanceof Refusal && !res.headersSent) return refuse(res, error);
   // Whatever fails here must not become an error outside of any request, which ends the process.
   attempt(() => context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`)));
   try {

@@ -29,6 +29,8 @@ function listen({ port }, call, stop) {
   const running = new Set();
   /** @type {Set<import('net').Socket>} connections that have brought no request yet, which Node does not count as idle */
   const fresh = new Set();
+  /** @type {Set<FunctionResponse>} those that wait for an earlier one on their connection */
+  const queued = new Set();
   const server = http.createServer({
     IncomingMessage: FunctionRequest,
     ServerResponse: /** @type {any} */ (FunctionResponse),
@@ -41,7 +43,8 @@ function listen({ port }, call, stop) {
   });
 
   const onRequest = (/** @type {FunctionRequest} */ req, /** @type {FunctionResponse} */ res) => {
-    const store = { id: requestId(req), res, tails: [] };
+    /** @type {import('./context.js').Context} */
+    const store = { id: requestId(req), res, tails: [], share: undefined };
     // What says another length than it has is an error of the handler's, and no answer that nobody can read.
     res.strictContentLength = true;
     req.store = store;
@@ -49,16 +52,22 @@ function listen({ port }, call, stop) {
     fresh.delete(req.socket);
     running.add(res);
     if (stop.asked) res.shouldKeepAlive = false;
+    if (!res.socket) queued.add(res);
     res.once('close', () => {
       endLines(store);
+      store.share?.give();
       running.delete(res);
+      queued.delete(res);
       if (stop.asked) setImmediate(() => server.closeIdleConnections());
     });
     call(store, req, res);
   };
   server.on('connection', (socket) => {
     fresh.add(socket);
-    socket.once('close', () => fresh.delete(socket));
+    socket.once('close', () => {
+      fresh.delete(socket);
+      for (const res of queued) if (res.req.socket === socket) closeQueued(res);
+    });
   });
   server.on('request', onRequest);
   // The 100 is sent when the body is wanted.
@@ -74,6 +83,16 @@ function listen({ port }, call, stop) {
   failure.loaded();
   server.listen({ port, backlog: BACKLOG });
   call.warm?.();
+}
+
+/**
+ * Before Node 24 nobody tells a response that its connection has ended before its turn.
+ *
+ * @param {FunctionResponse} res
+ */
+function closeQueued(res) {
+  res.destroyed = true;
+  res.emit('close');
 }
 
 /** @param {FunctionRequest} req */
