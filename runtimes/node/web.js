@@ -11,15 +11,16 @@ const { pump } = require('./pump.js');
  *
  * @param {import('./request.js').FunctionRequest} req
  * @param {import('./response.js').FunctionResponse} res
+ * @param {number} limit bytes of its body
  * @returns {Request | undefined}
  */
-function request(req, res) {
+function request(req, res, limit) {
   const bodiless = req.method === 'GET' || req.method === 'HEAD' || !body.has(req);
   try {
     const made = new Request(`${req.protocol}://${req.host ?? 'localhost'}${req.url}`, {
       method: req.method,
       headers: pairs(req.rawHeaders),
-      body: bodiless ? undefined : stream(req, res),
+      body: bodiless ? undefined : stream(req, res, limit),
       // @ts-expect-error: of the standard, and not in TypeScript's library
       duplex: 'half',
     });
@@ -63,15 +64,23 @@ function pairs(raw) {
 }
 
 /**
+ * The body, whose reading fails with a refusal beyond the limit.
+ *
  * @param {import('./request.js').FunctionRequest} req
  * @param {import('./response.js').FunctionResponse} res
+ * @param {number} limit
  */
-function stream(req, res) {
+function stream(req, res, limit) {
+  let length = 0;
   let asked = false;
   let dropped = false;
   const drop = () => {
     dropped = true;
     req.resume();
+  };
+  const refuse = (/** @type {ReadableStreamDefaultController} */ controller) => {
+    controller.error(body.tooLong(limit));
+    drop();
   };
   // What the handler leaves unread would stand in the way of the connection's next request.
   res.once('finish', drop);
@@ -79,6 +88,8 @@ function stream(req, res) {
     start(controller) {
       req.on('data', (chunk) => {
         if (dropped) return;
+        length += chunk.length;
+        if (length > limit) return refuse(controller);
         controller.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
         req.pause();
       });
@@ -86,7 +97,8 @@ function stream(req, res) {
       req.on('close', () => req.complete || dropped || controller.error(new Error('The caller went away before the end of its body')));
       req.pause();
     },
-    pull() {
+    pull(controller) {
+      if (Number(req.headers['content-length']) > limit) return refuse(controller);
       if (!asked) body.invite(req, res);
       asked = true;
       req.resume();
