@@ -24,10 +24,15 @@ function onSignal() {
   return stop;
 }
 
+/** Ends the process once every request has its answer. */
+function finish() {
+  quit();
+}
+
 /** @param {number} [code] */
 function quit(code = 0) {
   failure.expectExit();
   process.exit(code);
 }
 
-module.exports = { onSignal, quit };
+module.exports = { onSignal, finish };
