@@ -48,7 +48,7 @@ function listen({ port }, call, stop) {
 
   const onRequest = (/** @type {FunctionRequest} */ req, /** @type {FunctionResponse} */ res) => {
     /** @type {import('./context.js').Context} */
-    const store = { id: requestId(req), res, tails: [], share: undefined };
+    const store = { id: requestId(req), res, tails: [], over: false, share: undefined };
     // What says another length than it has is an error of the handler's, and no answer that nobody can read.
     res.strictContentLength = true;
     req.store = store;

@@ -110,6 +110,42 @@ test('SIGTERM waits only so long for the rest of a head', async (t) => {
   second.destroy();
 });
 
+test('what the source does at SIGTERM it does when the requests have their answers', async (t) => {
+  const runtime = await serve(t, `${SLOW.replace("return 'done'", "console.log('answered'); return 'done'")}
+    const gone = () => console.log('gone');
+    process.on('SIGTERM', gone);
+    process.off('SIGTERM', gone);
+    process.prependListener('SIGTERM', async (name, number) => {
+      await new Promise((go) => setTimeout(go, 100));
+      console.log('closed', name, number);
+    });
+    process.once('SIGTERM', () => setTimeout(() => process.exit(3), 2000));`);
+  const running = runtime.fetch('/slow');
+  await runtime.prints('stdout', 'running');
+  runtime.child.kill('SIGTERM');
+  assert.equal(await (await running).text(), 'done');
+  assert.equal(await runtime.exit(), 0);
+  assert.equal(runtime.stdout, '[test] running\n[test] answered\nclosed SIGTERM 15\n');
+  assert.equal(runtime.termination(), '');
+});
+
+test('a source that ends the process at SIGTERM cuts no request', async (t) => {
+  const runtime = await serve(t, `${SLOW}\nprocess.on('SIGTERM', () => process.exit(3));`);
+  const running = runtime.fetch('/slow');
+  await runtime.prints('stdout', 'running');
+  runtime.child.kill('SIGTERM');
+  assert.equal(await (await running).text(), 'done');
+  assert.equal(await runtime.exit(), 3);
+  assert.equal(runtime.termination(), '');
+});
+
+test('an exception of what the source does at SIGTERM is reported', async (t) => {
+  const runtime = await serve(t, `${SLOW}\nprocess.on('SIGTERM', async () => { await 1; throw new RangeError('why'); });`);
+  runtime.child.kill('SIGTERM');
+  assert.equal(await runtime.exit(), 1);
+  assert.match(runtime.termination(), /^Outside of any request, the source threw RangeError/);
+});
+
 test('a second SIGTERM ends it at once', async (t) => {
   const runtime = await serve(t, 'exports.handler = () => { console.log("running"); return new Promise(() => {}); };');
   const response = runtime.fetch().catch(() => 'cut');
