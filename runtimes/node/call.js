@@ -27,16 +27,19 @@ function forTarget(target, settings) {
   return (store, req, res) => read(store, req, res, () => context.run(store, invoke, store, req, res));
 }
 
+/** A rest among the parameters, or `arguments`: neither counts in a function's length. */
+const TAKES_MORE = /^(?:async\b\s*)?(?:function\b\s*)?\*?\s*[^\s(){}[\],]*\s*\([^()]*\.\.\.\s*(?:[^\s(){}[\],]+|\[[^()]*\])\s*\)|\barguments\s*[[)]/;
+
 /**
  * (req, res) as in Express. A handler that takes no `res` answers by what it returns.
  *
  * @param {import('./target.js').Target} target
  * @returns {Call}
  */
-function invokeHttp({ handler, owner }) {
-  const answers = handler.length < 2;
+function invokeHttp({ handler, owner, byResponse }) {
+  const answers = handler.length < 2 && !TAKES_MORE.test(Function.prototype.toString.call(handler));
   return (store, req, res) => settle(store, () => handler.call(owner, req, res), (value) => {
-    if (answers || isClearlyAnswer(value)) return answer(res, value);
+    if (!byResponse && (answers || isClearlyAnswer(value))) return answer(res, value);
   });
 }
 

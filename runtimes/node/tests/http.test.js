@@ -176,6 +176,46 @@ test('a handler that takes res answers by it, and by returning only what is clea
   assert.deepEqual([response.status, response.headers.get('x-a'), await response.text()], [404, '1', '{"no":1}']);
 });
 
+/** @type {[string, string][]} name, source of a handler that answers late and by res */
+const LATE = [
+  ['rest parameters', 'const wrap = (f) => (...args) => f(...args); exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['rest parameters and await', 'const wrap = (f) => async (...args) => { await f(...args); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['a rest behind a parameter', 'const wrap = (f) => function wrapped(req, ...rest) { f(req, ...rest); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['a rest that is taken apart', 'exports.handler = async (...[req, res]) => { setTimeout(() => res.send("late"), 20); };'],
+  ['arguments', 'const wrap = (f) => function () { f.apply(this, arguments); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['one of arguments', 'exports.handler = function () { setTimeout(() => arguments[1].send("late"), 20); };'],
+  ['the framework', `const functions = require('@google-cloud/functions-framework');
+    const wrap = (f) => (...args) => f(...args);
+    functions.http('handler', wrap((req, res) => setTimeout(() => res.send('late'), 20)));`],
+  ['the framework, and what it returns', `const functions = require('@google-cloud/functions-framework');
+    functions.http('handler', async (req, res) => { setTimeout(() => res.send('late'), 20); return { not: 'the answer' }; });`],
+];
+
+test('a handler that takes res in another way answers by it', async (t) => {
+  for (const [name, source] of LATE) {
+    const runtime = await serve(t, source);
+    const response = await runtime.fetch();
+    assert.deepEqual([response.status, await response.text()], [200, 'late'], name);
+    assert.equal(runtime.stderr, '', name);
+  }
+});
+
+test('a spread that is no parameter leaves a handler its answer', async (t) => {
+  const sources = [
+    '() => Math.max(...[1, 5])', 'async () => Math.max(...[1, 5])', '(req) => Math.max(...[1, 5])', 'req => Math.max(...[1, 5])',
+    '({ url, ...more }) => 5', 'function () { return Math.max(...[1, 5]); }', '(req = {}) => 5',
+  ];
+  for (const source of sources) {
+    const runtime = await serve(t, `exports.handler = ${source};`);
+    assert.equal(await (await runtime.fetch()).text(), '5', source);
+  }
+});
+
+test('a rejection of what the framework declares is a 500', async (t) => {
+  const runtime = await serve(t, "require('@google-cloud/functions-framework').http('handler', async () => { throw new Error('why'); });");
+  assert.equal((await runtime.fetch()).status, 500);
+});
+
 test('HEAD has the headers of GET and no body', async (t) => {
   const sources = [
     'exports.handler = () => "hello"', 'exports.handler = (req, res) => res.send("hello")',
