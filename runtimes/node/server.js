@@ -92,8 +92,7 @@ function listen({ port }, call, stop) {
       }, MAX_HEAD_MILLISECONDS);
     });
   };
-  failure.loaded();
-  server.listen({ port, backlog: BACKLOG });
+  server.listen({ port, backlog: BACKLOG }, failure.loaded);
   call.warm?.();
 }
 
