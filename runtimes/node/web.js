@@ -4,7 +4,7 @@
 
 const body = require('./body.js');
 const { plain } = require('./response.js');
-const { pump } = require('./pump.js');
+const { pump, partsOf } = require('./pump.js');
 
 /**
  * The web's view of a request, or none (and an answer) where that has no place for it.
@@ -130,8 +130,7 @@ function answer(res, from) {
   if (cookies.length) res.setHeader('set-cookie', cookies);
   if (!from.body) return void res.end();
   if (from.bodyUsed) throw new TypeError('The body of the returned Response was read already');
-  const reader = from.body.getReader();
-  return pump(res, { next: () => reader.read(), return: () => reader.cancel() }, true);
+  return pump(res, partsOf(from.body), true);
 }
 
 /**

@@ -216,20 +216,23 @@ test('a stream whose caller goes away is told to stop', async (t) => {
     const sleep = () => new Promise((go) => setTimeout(go, 5));
     async function* endless() { try { for (;;) { yield big; await sleep(); } } finally { stopped.push('generator'); } }
     const web = () => new ReadableStream({ async pull(c) { await sleep(); c.enqueue(new TextEncoder().encode(big)); }, cancel() { stopped.push('stream'); } });
+    const node = () => new (require('stream').Readable)({ read() { if (!this.begun) this.push('x'); this.begun = true; }, destroy(error, done) { stopped.push('node'); done(error); } });
     const silent = () => new ReadableStream({ start(c) { c.enqueue(new Uint8Array(1)); }, cancel() { stopped.push('silent'); } });
     exports.handler = (req) => {
       if (req.path === '/stopped') return stopped.sort();
       if (req.path === '/generator') return endless();
+      if (req.path === '/node') return node();
+      if (req.path === '/plain') return silent();
       return new Response(req.path === '/web' ? web() : silent());
     };`);
-  for (const target of ['/generator', '/web', '/silent']) {
+  for (const target of ['/generator', '/web', '/silent', '/node', '/plain']) {
     const gone = new AbortController();
     const response = await runtime.fetch(target, { signal: gone.signal });
     await response.body?.getReader().read();
     gone.abort();
   }
-  await until(async () => (await (await runtime.fetch('/stopped')).json()).length === 3, 'all to be stopped');
-  assert.deepEqual(await (await runtime.fetch('/stopped')).json(), ['generator', 'silent', 'stream']);
+  await until(async () => (await (await runtime.fetch('/stopped')).json()).length === 5, 'all to be stopped');
+  assert.deepEqual(await (await runtime.fetch('/stopped')).json(), ['generator', 'node', 'silent', 'silent', 'stream']);
   assert.equal(runtime.stderr, '');
 });
 
