@@ -107,7 +107,7 @@ function settle(store, run, then) {
   const { res } = store;
   const fail = (/** @type {unknown} */ error) => failure.inRequest(store, error);
   const finish = (/** @type {any} */ value) => {
-    if (res.headersSent || res.writableEnded || res.destroyed) return undefined;
+    if (res.begun || res.writableEnded || res.destroyed) return undefined;
     return then(value);
   };
   try {

@@ -50,10 +50,10 @@ async function pump(res, parts, headFirst = false) {
     let coming = call(() => parts.next());
     if (headFirst && (await soon(coming)) === LATE && !res.destroyed) res.flushHeaders();
     let step = await coming;
-    if (step.done) return finish(res, '');
+    if (step.done) return void res.complete('');
     coming = call(() => parts.next());
     const second = await soon(coming);
-    if (second !== LATE && second.done) return finish(res, part(step.value));
+    if (second !== LATE && second.done) return void res.complete(part(step.value));
     while (!step.done && !res.destroyed) {
       if (!res.write(part(step.value))) await writable(res);
       step = await coming;
@@ -69,15 +69,6 @@ async function pump(res, parts, headFirst = false) {
 }
 
 const LATE = Symbol('late');
-
-/**
- * @param {import('./response.js').FunctionResponse} res
- * @param {string | Uint8Array} body
- */
-function finish(res, body) {
-  if (res.headersSent) res.end(body);
-  else res.finish(body);
-}
 
 /**
  * What comes within this turn of the event loop.

@@ -26,12 +26,17 @@ const TYPES = {
   zip: 'application/zip',
 };
 
+/** Headers that hold between two neighbours only (RFC 9110, section 7.6.1): they are the server's. */
+const BETWEEN_NEIGHBOURS = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
 /** A response with what handlers know from Express. https://expressjs.com/en/5x/api.html#res */
 class FunctionResponse extends ServerResponse {
   /** @type {import('./context.js').Context | undefined} */
   store = undefined;
   /** For the handler's own use. */
   locals = {};
+  /** A piece of the body was given, so what is returned belongs behind nothing. */
+  begun = false;
 
   /**
    * @param {string} name
@@ -39,6 +44,42 @@ class FunctionResponse extends ServerResponse {
    */
   emit(name, ...args) {
     return context.emitIn(this.store, () => super.emit(name, ...args));
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} value
+   */
+  setHeader(name, value) {
+    return isBetweenNeighbours(name) ? this : super.setHeader(name, value);
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} value
+   */
+  appendHeader(name, value) {
+    return isBetweenNeighbours(name) ? this : super.appendHeader(name, value);
+  }
+
+  /**
+   * @param {number} status
+   * @param {...any} more a text, and headers as an object or a list of names and values in turn
+   * @returns {any}
+   */
+  writeHead(status, ...more) {
+    if (!(status >= 200)) throw new RangeError(`${status} is no status of a response`);
+    if (more.length === 0) return super.writeHead(status);
+    return super.writeHead(status, ...more.map((each) => (each !== null && typeof each === 'object' ? endToEnd(each) : each)));
+  }
+
+  /**
+   * @param {any} chunk
+   * @param {...any} more
+   */
+  write(chunk, ...more) {
+    this.begun = true;
+    return super.write(chunk, ...more);
   }
 
   /**
@@ -135,6 +176,18 @@ class FunctionResponse extends ServerResponse {
   }
 
   /**
+   * Ends the response in one piece, whether its head was written already or not.
+   *
+   * @param {string | Uint8Array} body
+   * @param {string} [type] unless the handler has set one
+   */
+  complete(body, type) {
+    if (!this.headersSent) return this.finish(body, type);
+    this.end(body);
+    return this;
+  }
+
+  /**
    * Ends the response in one piece, so that its length is known.
    *
    * @param {string | Uint8Array} body
@@ -177,6 +230,21 @@ function plain(res, status, text) {
   res.statusCode = status;
   res.setHeader('Content-Type', 'text/plain; charset=utf-8');
   res.finish(`${text}\n`);
+}
+
+/** @param {unknown} name */
+function isBetweenNeighbours(name) {
+  return typeof name === 'string' && BETWEEN_NEIGHBOURS.has(name.toLowerCase());
+}
+
+/**
+ * @param {Record<string, any> | any[]} headers
+ * @returns {any}
+ */
+function endToEnd(headers) {
+  if (!Array.isArray(headers)) return Object.fromEntries(Object.entries(headers).filter(([name]) => !isBetweenNeighbours(name)));
+  if (Array.isArray(headers[0])) return headers.filter(([name]) => !isBetweenNeighbours(name));
+  return headers.filter((_, at) => !isBetweenNeighbours(headers[at - (at % 2)]));
 }
 
 /** @param {ArrayBufferView} view */

@@ -17,7 +17,7 @@ const { pump, partsOf } = require('./pump.js');
 function request(req, res, limit) {
   const bodiless = req.method === 'GET' || req.method === 'HEAD' || !body.has(req);
   try {
-    const made = new Request(`${req.protocol}://${req.host ?? 'localhost'}${req.url}`, {
+    const made = new Request(`${req.protocol}://${req.host ?? 'localhost'}${target(req.url ?? '')}`, {
       method: req.method,
       headers: pairs(req.rawHeaders),
       body: bodiless ? undefined : stream(req, res, limit),
@@ -30,6 +30,18 @@ function request(req, res, limit) {
     else plain(res, 400, 'The address or a header of the request is not valid.');
     return undefined;
   }
+}
+
+/**
+ * Path and query. That of `OPTIONS *` has neither (RFC 9112, section 3.3), that of a whole address has them behind the host.
+ *
+ * @param {string} url
+ */
+function target(url) {
+  if (url.startsWith('/')) return url;
+  if (url === '*') return '';
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }
 
 /**
@@ -108,9 +120,6 @@ function stream(req, res, limit) {
   }, { highWaterMark: 0 });
 }
 
-/** Headers that hold between two neighbours only (RFC 9110, section 7.6.1). */
-const BETWEEN_NEIGHBOURS = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
-
 /**
  * @param {import('./response.js').FunctionResponse} res
  * @param {Response} from
@@ -124,7 +133,7 @@ function answer(res, from) {
   const received = from.url !== '';
   from.headers.forEach((value, name) => {
     const ofBody = received && (name === 'content-length' || name === 'content-encoding');
-    if (name !== 'set-cookie' && !BETWEEN_NEIGHBOURS.has(name) && !ofBody) res.setHeader(name, value);
+    if (name !== 'set-cookie' && !ofBody) res.setHeader(name, value);
   });
   const cookies = setCookies(from.headers);
   if (cookies.length) res.setHeader('set-cookie', cookies);

@@ -216,6 +216,46 @@ test('a rejection of what the framework declares is a 500', async (t) => {
   assert.equal((await runtime.fetch()).status, 500);
 });
 
+/** @type {[string, string][]} name, body of handler(req, res) that answers "abc" */
+const FRAMED = [
+  ['Transfer-Encoding and a returned text', 'res.set("Transfer-Encoding", "chunked"); return "abc";'],
+  ['Transfer-Encoding and pieces', 'res.setHeader("transfer-encoding", "identity"); res.write("a"); res.end("bc");'],
+  ['Connection', 'res.set("Connection", "close").set({ "Keep-Alive": "timeout=1", Upgrade: "x", TE: "trailers", Trailer: "x" }).send("abc");'],
+  ['append', 'res.append("Connection", "close"); res.appendHeader("transfer-encoding", "gzip"); res.send("abc");'],
+  ['writeHead with an object', 'res.writeHead(200, { "Transfer-Encoding": "gzip", Connection: "close", "X-A": "1" }).end("abc");'],
+  ['writeHead with a text and an object', 'res.writeHead(200, "OK", { "Transfer-Encoding": "gzip", Connection: "close", "X-A": "1" }).end("abc");'],
+  ['writeHead with a list', 'res.writeHead(200, ["Transfer-Encoding", "gzip", "Connection", "close", "X-A", "1"]).end("abc");'],
+  ['writeHead after set', 'res.set("X-A", "1"); res.writeHead(200, { Connection: "close", "X-B": "1" }); res.end("abc");'],
+  ['writeHead and a returned text', 'res.writeHead(200, { "X-A": "1" }); return "abc";'],
+  ['writeHead and a returned generator', 'res.writeHead(200); return (function* () { yield "a"; yield "bc"; })();'],
+  ['flushHeaders and a returned generator', 'res.flushHeaders(); return (function* () { yield "a"; yield "bc"; })();'],
+  ['pieces and a returned text', 'res.write("a"); setTimeout(() => res.end("bc"), 5); return "no";'],
+];
+
+test('the framing of a response is the server\'s', async (t) => {
+  const runtime = await serve(t, 'exports.handler = (req, res) => new Function("req", "res", req.body)(req, res);');
+  for (const [name, body] of FRAMED) {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
+    const text = await runtime.raw(`${post}\r\n${body}${post}Connection: close\r\n\r\n${body}`);
+    const heads = [...text.matchAll(/HTTP\/1\.1 200 OK\r\n([^]*?)\r\n\r\n/g)].map(([, head]) => head.toLowerCase());
+    assert.equal(heads.length, 2, `${name}: ${text}`);
+    assert.doesNotMatch(text, /^(upgrade|trailer|te|keep-alive):|gzip|identity/im, name);
+    for (const head of heads) assert.equal(/^content-length: 3$/m.test(head), !/^transfer-encoding: chunked$/m.test(head), `${name}: ${text}`);
+    if (body.includes('X-A')) for (const head of heads) assert.match(head, /^x-a: 1$/m, name);
+    assert.match(text.replace(/\r\n\d+(?=\r\n)|\r\n/g, ''), /abc[^]*abc0?$/, name);
+  }
+});
+
+test('a status before the answer is none', async (t) => {
+  const runtime = await serve(t, 'exports.handler = (req, res) => new Function("req", "res", req.body)(req, res);');
+  for (const body of ['res.status(103).send("x")', 'res.statusCode = 103; return "x"', 'res.writeHead(100); res.end()', 'res.writeHead(101, { Upgrade: "x" }); res.end()']) {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
+    const text = await runtime.raw(`${post}\r\n${body}${post}Connection: close\r\n\r\n${body}`);
+    assert.equal(text.match(/HTTP\/1\.1 \d+/g)?.join(), 'HTTP/1.1 500,HTTP/1.1 500', body);
+  }
+  await runtime.prints('stderr', 'RangeError: 101 is no status of a response');
+});
+
 test('HEAD has the headers of GET and no body', async (t) => {
   const sources = [
     'exports.handler = () => "hello"', 'exports.handler = (req, res) => res.send("hello")',

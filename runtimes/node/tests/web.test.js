@@ -202,6 +202,15 @@ test('a body over the limit fails to be read: 413, unless the handler has anothe
   assert.equal(runtime.stderr, '');
 });
 
+test('the address of a request is of the host that was asked', async (t) => {
+  const runtime = await serve(t, web('return new Response(request.url);'));
+  const cases = [['OPTIONS *', 'http://a/'], ['GET /x?y', 'http://a/x?y'], ['GET //b/x', 'http://a//b/x'], ['GET http://b/x?y', 'http://a/x?y'], ['GET /*', 'http://a/*']];
+  for (const [head, url] of cases) {
+    const text = await runtime.raw(`${head} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    assert.ok(text.startsWith('HTTP/1.1 200 ') && text.endsWith(`\r\n\r\n${url}`), text);
+  }
+});
+
 test('what is no Response and what cannot be a Request', async (t) => {
   const runtime = await serve(t, web(`
     const { pathname } = new URL(request.url);
