@@ -4,6 +4,8 @@ const { Refusal, refuse } = require('./refusal.js');
 const { Share } = require('./share.js');
 
 const EMPTY = Buffer.alloc(0);
+/** Pieces of a body that are kept apart: the smallest are one byte, and a hundred times that in memory. */
+const MOST_LOOSE = 1024;
 /** Content encodings that are undone, by the function of node:zlib that does it. @type {Record<string, string>} */
 const DECODERS = { gzip: 'createGunzip', 'x-gzip': 'createGunzip', deflate: 'createInflate', br: 'createBrotliDecompress' };
 
@@ -69,10 +71,19 @@ function gather(stream, share, limit, then) {
   /** @type {Buffer[]} */
   let chunks = [];
   let length = 0;
+  let loose = 0;
   const onData = (/** @type {Buffer} */ chunk) => {
     length += chunk.length;
     const refusal = length > limit ? tooLong(limit) : share.take(chunk.length) ? undefined : noRoom();
-    if (!refusal) return void chunks.push(chunk);
+    if (!refusal) {
+      chunks.push(chunk);
+      loose += 1;
+      if (loose === MOST_LOOSE) {
+        chunks.push(Buffer.concat(chunks.splice(-loose)));
+        loose = 0;
+      }
+      return;
+    }
     chunks = [];
     share.give();
     stream.off('data', onData);

@@ -55,6 +55,17 @@ test('a body is kept once it is read, and may be another', async (t) => {
   }
 });
 
+test('a body of very many pieces takes no more than its length', async (t) => {
+  const runtime = await serve(t, 'exports.handler = (req) => String(req.rawBody.equals(Buffer.from("xyz".repeat(req.rawBody.length / 3))) && req.rawBody.length);', HEAP);
+  const socket = (await runtime.connect()).setEncoding('latin1');
+  socket.write('POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n');
+  for (let i = 0; i < 30; i++) await new Promise((go) => { socket.write('1\r\nx\r\n1\r\ny\r\n1\r\nz\r\n'.repeat(33_000), go); });
+  socket.write('0\r\n\r\n');
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.match(text, /\r\n\r\n2970000$/);
+});
+
 /** @type {[string | undefined, string | undefined, number][]} heap, limit that is asked for, limit that holds */
 const LIMITS = [
   [undefined, undefined, 32 * MIB],
