@@ -2,8 +2,8 @@
 
 // CloudEvents over HTTP. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 
-const { mediaType } = require('./body.js');
-const { Refusal } = require('./refusal.js');
+const { Refusal } = require('./failure.js');
+const { mediaType } = require('./upload.js');
 
 const REQUIRED = ['specversion', 'id', 'source', 'type'];
 

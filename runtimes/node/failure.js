@@ -5,7 +5,6 @@
 const fs = require('fs');
 const context = require('./context.js');
 const response = require('./response.js');
-const { Refusal, refuse } = require('./refusal.js');
 
 /** The code cannot be run; another try would end alike. (EX_CONFIG of sysexits.h) */
 const EXIT_LOAD = 78;
@@ -32,6 +31,20 @@ class LoadFailure extends Error {
   constructor(sentence, trace = '') {
     super(sentence);
     this.trace = trace;
+  }
+}
+
+/** A request that its caller must send otherwise: the handler may catch it; if not, the caller is told, and the log is not. */
+class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message for the caller
+   * @param {Record<string, string>} [headers]
+   */
+  constructor(status, message, headers = {}) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
   }
 }
 
@@ -114,10 +127,10 @@ function crash(sentence, trace = '') {
  */
 function inRequest(store, error) {
   const { res } = store;
-  if (error instanceof Refusal && !res.headersSent) return refuse(res, error);
   // Whatever fails here must not become an error outside of any request, which ends the process.
-  attempt(() => context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`)));
   try {
+    if (error instanceof Refusal && !res.headersSent) return require('./refusal.js').refuse(res, error);
+    attempt(() => context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`)));
     if (res.headersSent) return void res.destroy();
     response.reset(res);
     response.plain(res, 500, `The function failed. Its log has the reason under the request id ${store.id}.`);
@@ -258,4 +271,4 @@ function stack(error) {
   }
 }
 
-module.exports = { LoadFailure, MISSING, watch, whileLoading, loaded, crash, inRequest, expectExit };
+module.exports = { LoadFailure, Refusal, MISSING, watch, whileLoading, loaded, crash, inRequest, expectExit };

@@ -5,26 +5,12 @@ const { plain, reset } = require('./response.js');
 /** How long the rest of a body that nobody wants is read and dropped, so that the caller gets to read why. */
 const LINGER_MILLISECONDS = 5000;
 
-/** A request that its caller must send otherwise: the handler may catch it; if not, the caller is told, and the log is not. */
-class Refusal extends Error {
-  /**
-   * @param {number} status
-   * @param {string} message for the caller
-   * @param {Record<string, string>} [headers]
-   */
-  constructor(status, message, headers = {}) {
-    super(message);
-    this.status = status;
-    this.headers = headers;
-  }
-}
-
 /**
  * Answers at once. Where the body is still coming it ends the connection once the caller has read that: one that is closed with
  * bytes unread is reset, and the answer may be lost with it.
  *
  * @param {import('./response.js').FunctionResponse} res of which nothing is sent
- * @param {Refusal} refusal
+ * @param {import('./failure.js').Refusal} refusal
  */
 function refuse(res, { status, message, headers }) {
   const { req } = res;
@@ -43,4 +29,4 @@ function refuse(res, { status, message, headers }) {
   if (req.headers.expect) end();
 }
 
-module.exports = { Refusal, refuse };
+module.exports = { refuse };

@@ -1,11 +1,9 @@
 'use strict';
 
 const { IncomingMessage } = require('http');
-const { parse } = require('./body.js');
 const context = require('./context.js');
 
 const UNREAD = Symbol('unread');
-const EMPTY = Buffer.alloc(0);
 
 /**
  * A request with what handlers know from Express and Google's framework. https://expressjs.com/en/5x/api.html#req
@@ -38,7 +36,7 @@ class FunctionRequest extends IncomingMessage {
    * @returns {any}
    */
   get body() {
-    if (this.#body === UNREAD) this.#body = parse(this.headers['content-type'], this.rawBody ?? EMPTY);
+    if (this.#body === UNREAD) this.#body = this.rawBody?.length ? require('./upload.js').parse(this.headers['content-type'], this.rawBody) : {};
     return this.#body;
   }
 

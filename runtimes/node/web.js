@@ -91,7 +91,7 @@ function stream(req, res, limit) {
     req.resume();
   };
   const refuse = (/** @type {ReadableStreamDefaultController} */ controller) => {
-    controller.error(body.tooLong(limit));
+    controller.error(require('./upload.js').tooLong(limit));
     drop();
   };
   // What the handler leaves unread would stand in the way of the connection's next request.
