@@ -4,7 +4,7 @@
 
 const { types } = require('util');
 const { bytes } = require('./response.js');
-const { pump } = require('./pump.js');
+const { pump, partsOf } = require('./pump.js');
 
 /**
  * Text, bytes, a web Response, a stream, and any other value as JSON; nothing is 204. Status and headers that the handler has
@@ -17,17 +17,17 @@ const { pump } = require('./pump.js');
  */
 function answer(res, value) {
   if (value === undefined || value === null) {
-    if (res.statusCode === 200) res.statusCode = 204;
-    return void res.finish('');
+    if (res.statusCode === 200 && !res.headersSent) res.statusCode = 204;
+    return void res.complete('');
   }
-  if (typeof value === 'string') return void res.finish(value, 'text/plain; charset=utf-8');
-  if (ArrayBuffer.isView(value)) return void res.finish(bytes(value), 'application/octet-stream');
-  if (types.isAnyArrayBuffer(value)) return void res.finish(new Uint8Array(value), 'application/octet-stream');
+  if (typeof value === 'string') return void res.complete(value, 'text/plain; charset=utf-8');
+  if (ArrayBuffer.isView(value)) return void res.complete(bytes(value), 'application/octet-stream');
+  if (types.isAnyArrayBuffer(value)) return void res.complete(new Uint8Array(value), 'application/octet-stream');
   if (isWebResponse(value)) return require('./web.js').answer(res, value);
-  if (isStream(value)) return pump(res, value[Symbol.asyncIterator]?.() ?? value[Symbol.iterator]());
+  if (isStream(value)) return pump(res, partsOf(value));
   const json = JSON.stringify(value);
   if (json === undefined) throw new TypeError(`The handler returned a ${typeof value}, which cannot be sent`);
-  res.finish(json, 'application/json; charset=utf-8');
+  res.complete(json, 'application/json; charset=utf-8');
 }
 
 /**

@@ -2,7 +2,7 @@
 
 // From a request to the handler and back, one way for each signature.
 
-const body = require('./body.js');
+const { reader } = require('./body.js');
 const context = require('./context.js');
 const failure = require('./failure.js');
 const { plain } = require('./response.js');
@@ -20,11 +20,15 @@ const { answer, isClearlyAnswer } = require('./answer.js');
  * @param {import('./settings.js').Settings} settings
  * @returns {Call}
  */
-function forTarget(target, { maxBodyBytes }) {
-  if (target.signature === 'fetch') return fetchCall(target);
+function forTarget(target, settings) {
+  if (target.signature === 'fetch') return fetchCall(target, settings);
   const invoke = target.signature === 'http' ? invokeHttp(target) : invokeEvent(target);
-  return (store, req, res) => body.read(req, res, maxBodyBytes, () => context.run(store, invoke, store, req, res));
+  const read = reader(settings);
+  return (store, req, res) => read(store, req, res, () => context.run(store, invoke, store, req, res));
 }
+
+/** A rest among the parameters, or `arguments`: neither counts in a function's length. */
+const TAKES_MORE = /^(?:async\b\s*)?(?:function\b\s*)?\*?\s*[^\s(){}[\],]*\s*\([^()]*\.\.\.\s*(?:[^\s(){}[\],]+|\[[^()]*\])\s*\)|\barguments\s*[[)]/;
 
 /**
  * (req, res) as in Express. A handler that takes no `res` answers by what it returns.
@@ -32,10 +36,10 @@ function forTarget(target, { maxBodyBytes }) {
  * @param {import('./target.js').Target} target
  * @returns {Call}
  */
-function invokeHttp({ handler, owner }) {
-  const answers = handler.length < 2;
+function invokeHttp({ handler, owner, byResponse }) {
+  const answers = handler.length < 2 && !TAKES_MORE.test(Function.prototype.toString.call(handler));
   return (store, req, res) => settle(store, () => handler.call(owner, req, res), (value) => {
-    if (answers || isClearlyAnswer(value)) return answer(res, value);
+    if (!byResponse && (answers || isClearlyAnswer(value))) return answer(res, value);
   });
 }
 
@@ -56,14 +60,10 @@ function invokeEvent({ handler, owner, signature }) {
       res.setHeader('Allow', 'POST');
       return plain(res, 405, 'Events come by POST.');
     }
-    let args;
-    try {
-      args = read(req);
-    } catch (error) {
-      if (error instanceof event.EventError) return plain(res, error.status, error.message);
-      throw error;
-    }
-    settle(store, () => (withCallback ? called(handler, owner, args) : handler.apply(owner, args)), (value) => answer(res, value));
+    settle(store, () => {
+      const args = read(req);
+      return withCallback ? called(handler, owner, args) : handler.apply(owner, args);
+    }, (value) => answer(res, value));
   };
 }
 
@@ -82,13 +82,14 @@ function called(handler, owner, args) {
  * fetch(request): nothing is read in advance, both bodies are streams.
  *
  * @param {import('./target.js').Target} target
+ * @param {import('./settings.js').Settings} settings
  * @returns {Call}
  */
-function fetchCall({ handler, owner }) {
+function fetchCall({ handler, owner }, { maxBodyBytes }) {
   const web = require('./web.js');
   /** @type {Call} */
   const call = (store, req, res) => context.run(store, () => {
-    const request = web.request(req, res);
+    const request = web.request(req, res, maxBodyBytes);
     if (request) settle(store, () => handler.call(owner, request), (value) => answer(res, value));
   });
   return Object.assign(call, { warm: web.warm });
@@ -106,7 +107,7 @@ function settle(store, run, then) {
   const { res } = store;
   const fail = (/** @type {unknown} */ error) => failure.inRequest(store, error);
   const finish = (/** @type {any} */ value) => {
-    if (res.headersSent || res.writableEnded || res.destroyed) return undefined;
+    if (res.begun || res.writableEnded || res.destroyed) return undefined;
     return then(value);
   };
   try {

@@ -9,6 +9,8 @@ const { AsyncLocalStorage } = require('async_hooks');
  * @property {string} id the X-Request-Id
  * @property {import('./response.js').FunctionResponse} res
  * @property {import('./log.js').Tail[]} tails begun lines of stdout and stderr
+ * @property {boolean} over it has its answer, or nobody to answer to
+ * @property {import('./share.js').Share} [share] what its body takes of the memory
  */
 
 /** @type {AsyncLocalStorage<Context>} */
@@ -21,7 +23,7 @@ function current() {
 
 /**
  * @template T
- * @param {Context} context
+ * @param {Context | undefined} context
  * @param {(...args: any[]) => T} action
  * @param {...any} args
  * @returns {T}

@@ -2,38 +2,27 @@
 
 // CloudEvents over HTTP. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
 
-const { mediaType } = require('./body.js');
+const { Refusal } = require('./failure.js');
+const { mediaType } = require('./upload.js');
 
 const REQUIRED = ['specversion', 'id', 'source', 'type'];
-
-/** A request that holds no event that the function could be given. */
-class EventError extends Error {
-  /**
-   * @param {number} status
-   * @param {string} message for the caller
-   */
-  constructor(status, message) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /**
  * The event that a request holds, in binary or structured mode.
  *
  * @param {import('./request.js').FunctionRequest} req with its body read
  * @returns {Record<string, any>} the attributes, and `data`
- * @throws {EventError} if it holds none, or a batch of them
+ * @throws {Refusal} if it holds none, or a batch of them
  */
 function fromRequest(req) {
   const type = mediaType(req.headers['content-type']);
-  if (type.startsWith('application/cloudevents-batch')) throw new EventError(415, 'Batches of events are not taken here.');
+  if (type.startsWith('application/cloudevents-batch')) throw new Refusal(415, 'Batches of events are not taken here.');
   if (type.startsWith('application/cloudevents') && type !== 'application/cloudevents+json') {
-    throw new EventError(415, 'Of the structured events only JSON is taken here.');
+    throw new Refusal(415, 'Of the structured events only JSON is taken here.');
   }
   const event = type === 'application/cloudevents+json' ? structured(req.body) : binary(req);
   const missing = REQUIRED.filter((name) => typeof event[name] !== 'string' || event[name] === '');
-  if (missing.length) throw new EventError(400, `The request is no CloudEvent: it lacks ${missing.join(', ')}.`);
+  if (missing.length) throw new Refusal(400, `The request is no CloudEvent: it lacks ${missing.join(', ')}.`);
   return event;
 }
 
@@ -72,7 +61,7 @@ function percentDecoded(text) {
  *
  * @param {import('./request.js').FunctionRequest} req
  * @returns {{ data: any, context: Record<string, any> }}
- * @throws {EventError}
+ * @throws {Refusal}
  */
 function background(req) {
   const { body } = req;
@@ -84,4 +73,4 @@ function background(req) {
   return { data, context: { eventId: id, eventType: type, timestamp: time, resource: source } };
 }
 
-module.exports = { fromRequest, background, EventError };
+module.exports = { fromRequest, background };

@@ -34,6 +34,20 @@ class LoadFailure extends Error {
   }
 }
 
+/** A request that its caller must send otherwise: the handler may catch it; if not, the caller is told, and the log is not. */
+class Refusal extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message for the caller
+   * @param {Record<string, string>} [headers]
+   */
+  constructor(status, message, headers = {}) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
 /** From now on no error is lost: one of a request fails that request alone, any other ends the process and is reported. */
 function watch() {
   const onError = (/** @type {unknown} */ error) => {
@@ -106,17 +120,23 @@ function crash(sentence, trace = '') {
 
 /**
  * Fails one request: 500, or a cut connection if the response has begun. The caller learns the request's id and nothing
- * else; the trace goes to the log under that id.
+ * else; the trace goes to the log under that id. A refusal is the caller's own fault, and it is told which.
  *
  * @param {import('./context.js').Context} store
  * @param {unknown} error
  */
 function inRequest(store, error) {
-  context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`));
   const { res } = store;
-  if (res.headersSent) return void res.destroy();
-  for (const name of res.getHeaderNames()) res.removeHeader(name);
-  response.plain(res, 500, `The function failed. Its log has the reason under the request id ${store.id}.`);
+  // Whatever fails here must not become an error outside of any request, which ends the process.
+  try {
+    if (error instanceof Refusal && !res.headersSent) return require('./refusal.js').refuse(res, error);
+    attempt(() => context.run(store, () => process.stderr.write(`${requestTrace(error)}\n`)));
+    if (res.headersSent) return void res.destroy();
+    response.reset(res);
+    response.plain(res, 500, `The function failed. Its log has the reason under the request id ${store.id}.`);
+  } catch {
+    res.destroy();
+  }
 }
 
 /** The process ends because it was told to. */
@@ -172,7 +192,7 @@ function fit(text, bytes) {
 
 /** @param {any} error */
 function kind(error) {
-  if (error instanceof Error || typeof error?.stack === 'string') {
+  if (error instanceof Error || typeof stack(error) === 'string') {
     const name = String(error.constructor?.name || error.name);
     return /^[\w$]{1,60}$/.test(name) ? name : 'Error';
   }
@@ -189,7 +209,7 @@ function article(noun) {
 
 /** @param {any} error */
 function inLine(error) {
-  const line = USER_FRAME.exec(String(error?.stack ?? ''))?.[1];
+  const line = USER_FRAME.exec(String(stack(error) ?? ''))?.[1];
   return line ? `, in line ${line}` : '';
 }
 
@@ -201,7 +221,7 @@ function inLine(error) {
  */
 function syntaxErrorLine(error) {
   if (error?.name !== 'SyntaxError') return undefined;
-  return /^function\.m?js:(\d+)\n/.exec(String(error.stack))?.[1];
+  return /^function\.m?js:(\d+)\n/.exec(String(stack(error)))?.[1];
 }
 
 /**
@@ -228,9 +248,27 @@ function requestTrace(error) {
     .join('\n');
 }
 
-/** @param {any} error */
+/** @param {any} error what it says of itself may fail, too */
 function fullTrace(error) {
-  return typeof error === 'string' ? error : require('util').inspect(error);
+  if (typeof error === 'string') return error;
+  const { inspect } = require('util');
+  for (const show of [() => inspect(error), () => inspect(error, { customInspect: false })]) {
+    try {
+      return show();
+    } catch {
+      // The next way may do.
+    }
+  }
+  return 'An error that cannot be shown';
 }
 
-module.exports = { LoadFailure, MISSING, watch, whileLoading, loaded, crash, inRequest, expectExit };
+/** @param {any} error */
+function stack(error) {
+  try {
+    return error?.stack;
+  } catch {
+    return undefined;
+  }
+}
+
+module.exports = { LoadFailure, Refusal, MISSING, watch, whileLoading, loaded, crash, inRequest, expectExit };

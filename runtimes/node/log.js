@@ -124,6 +124,8 @@ function label(stream, index) {
     const tail = store ? (store.tails[index] ??= new Tail(write, `[${store.id}] `)) : outside[index];
     const done = typeof encoding === 'function' ? encoding : callback;
     const more = tail.add(typeof chunk === 'string' ? chunk : decode(tail, chunk));
+    // Nothing ends the line of a request that is over.
+    if (store?.over) tail.flush();
     if (typeof done === 'function') process.nextTick(done);
     return more;
   };
@@ -144,6 +146,7 @@ function decode(tail, chunk) {
  * @param {import('./context.js').Context} store
  */
 function endLines(store) {
+  store.over = true;
   for (const tail of store.tails) tail?.flush();
 }
 

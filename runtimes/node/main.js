@@ -10,7 +10,11 @@ try {
   const settings = require('./settings.js').fromEnvironment(process.env);
   require('./log.js').labelOutput();
   const stop = require('./stop.js').onSignal();
-  load(settings).then((call) => require('./server.js').listen(settings, call, stop), failure.whileLoading);
+  load(settings).then((call) => {
+    const { listen } = require('./server.js');
+    // A turn later, because Node tells only then of a rejection at the top level that nobody handles.
+    setImmediate(listen, settings, call, stop);
+  }, failure.whileLoading);
 } catch (error) {
   failure.whileLoading(error);
 }

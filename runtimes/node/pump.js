@@ -3,6 +3,30 @@
 const { bytes } = require('./response.js');
 
 /**
+ * What is read of a stream, a generator or an iterator, and the fastest way to stop it: a stream stops at once, an async generator when
+ * it is asked for its next part, because what it waits for belongs to it alone.
+ *
+ * @param {any} source
+ * @returns {Parts}
+ */
+function partsOf(source) {
+  if (typeof source.getReader === 'function') {
+    const reader = source.getReader();
+    return { next: () => reader.read(), return: () => reader.cancel() };
+  }
+  const parts = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]();
+  // Of a stream of Node, `return` waits for the part that is asked for already.
+  if (typeof source.destroy === 'function') return { next: () => parts.next(), return: () => source.destroy() };
+  return parts;
+}
+
+/**
+ * @typedef {object} Parts
+ * @property {() => any} next
+ * @property {() => any} [return]
+ */
+
+/**
  * Writes the parts of a stream as they come and no faster than the caller reads them. When the caller goes away the source is
  * told to stop.
  *
@@ -10,45 +34,41 @@ const { bytes } = require('./response.js');
  * sent in one piece with its length.
  *
  * @param {import('./response.js').FunctionResponse} res
- * @param {{ next: () => any, return?: () => any }} parts of strings and bytes
+ * @param {Parts} parts of strings and bytes
  * @param {boolean} [headFirst] true if status and headers are to be sent even though the first part is late
  * @returns {Promise<void>} once the response is written
- * @throws what the source throws
+ * @throws what the source throws, unless the caller has gone
  */
 async function pump(res, parts, headFirst = false) {
   let over = false;
+  let gone = false;
   res.once('close', () => {
-    if (!over) call(() => parts.return?.());
+    gone = !over;
+    if (gone) call(() => parts.return?.());
   });
   try {
     let coming = call(() => parts.next());
     if (headFirst && (await soon(coming)) === LATE && !res.destroyed) res.flushHeaders();
     let step = await coming;
-    if (step.done) return finish(res, '');
+    if (step.done) return void res.complete('');
     coming = call(() => parts.next());
     const second = await soon(coming);
-    if (second !== LATE && second.done) return finish(res, part(step.value));
+    if (second !== LATE && second.done) return void res.complete(part(step.value));
     while (!step.done && !res.destroyed) {
       if (!res.write(part(step.value))) await writable(res);
       step = await coming;
       if (!step.done) coming = call(() => parts.next());
     }
     res.end();
+  } catch (error) {
+    // It was told to stop, and fails for that.
+    if (!gone) throw error;
   } finally {
     over = true;
   }
 }
 
 const LATE = Symbol('late');
-
-/**
- * @param {import('./response.js').FunctionResponse} res
- * @param {string | Uint8Array} body
- */
-function finish(res, body) {
-  if (res.headersSent) res.end(body);
-  else res.finish(body);
-}
 
 /**
  * What comes within this turn of the event loop.
@@ -92,4 +112,4 @@ function writable(res) {
   });
 }
 
-module.exports = { pump };
+module.exports = { pump, partsOf };

@@ -3,6 +3,8 @@
 const { IncomingMessage } = require('http');
 const context = require('./context.js');
 
+const UNREAD = Symbol('unread');
+
 /**
  * A request with what handlers know from Express and Google's framework. https://expressjs.com/en/5x/api.html#req
  *
@@ -11,8 +13,8 @@ const context = require('./context.js');
 class FunctionRequest extends IncomingMessage {
   /** @type {import('./context.js').Context | undefined} */
   store = undefined;
-  /** What the body holds, by its content type; an empty object where there is none. @type {any} */
-  body = {};
+  /** @type {any} */
+  #body = UNREAD;
   /** The body's bytes, after a Content-Encoding is undone. @type {Buffer | undefined} */
   rawBody = undefined;
   /** There are no routes. */
@@ -25,6 +27,21 @@ class FunctionRequest extends IncomingMessage {
    */
   emit(name, ...args) {
     return context.emitIn(this.store, () => super.emit(name, ...args));
+  }
+
+  /**
+   * What the body holds, by its content type; an empty object where there is none. It is parsed when it is asked for: what it
+   * takes in memory then can be many times its length.
+   *
+   * @returns {any}
+   */
+  get body() {
+    if (this.#body === UNREAD) this.#body = this.rawBody?.length ? require('./upload.js').parse(this.headers['content-type'], this.rawBody) : {};
+    return this.#body;
+  }
+
+  set body(value) {
+    this.#body = value;
   }
 
   get originalUrl() {

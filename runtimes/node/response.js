@@ -26,12 +26,17 @@ const TYPES = {
   zip: 'application/zip',
 };
 
+/** Headers that hold between two neighbours only (RFC 9110, section 7.6.1): they are the server's. */
+const BETWEEN_NEIGHBOURS = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
 /** A response with what handlers know from Express. https://expressjs.com/en/5x/api.html#res */
 class FunctionResponse extends ServerResponse {
   /** @type {import('./context.js').Context | undefined} */
   store = undefined;
   /** For the handler's own use. */
   locals = {};
+  /** A piece of the body was given, so what is returned belongs behind nothing. */
+  begun = false;
 
   /**
    * @param {string} name
@@ -41,9 +46,50 @@ class FunctionResponse extends ServerResponse {
     return context.emitIn(this.store, () => super.emit(name, ...args));
   }
 
-  /** @param {number} code */
+  /**
+   * @param {string} name
+   * @param {any} value
+   */
+  setHeader(name, value) {
+    return isBetweenNeighbours(name) ? this : super.setHeader(name, value);
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} value
+   */
+  appendHeader(name, value) {
+    return isBetweenNeighbours(name) ? this : super.appendHeader(name, value);
+  }
+
+  /**
+   * @param {number} status
+   * @param {...any} more a text, and headers as an object or a list of names and values in turn
+   * @returns {any}
+   */
+  writeHead(status, ...more) {
+    if (!(status >= 200)) throw new RangeError(`${status} is no status of a response`);
+    if (more.length === 0) return super.writeHead(status);
+    return super.writeHead(status, ...more.map((each) => (each !== null && typeof each === 'object' ? endToEnd(each) : each)));
+  }
+
+  /**
+   * @param {any} chunk
+   * @param {...any} more
+   */
+  write(chunk, ...more) {
+    this.begun = true;
+    return super.write(chunk, ...more);
+  }
+
+  /**
+   * @param {number} code
+   * @throws {RangeError} here rather than later, where the trace would not have the line
+   */
   status(code) {
-    this.statusCode = code;
+    const number = Number(code);
+    if (!Number.isInteger(number) || number < 200 || number > 999) throw new RangeError(`${code} is no status of a response`);
+    this.statusCode = number;
     return this;
   }
 
@@ -130,6 +176,18 @@ class FunctionResponse extends ServerResponse {
   }
 
   /**
+   * Ends the response in one piece, whether its head was written already or not.
+   *
+   * @param {string | Uint8Array} body
+   * @param {string} [type] unless the handler has set one
+   */
+  complete(body, type) {
+    if (!this.headersSent) return this.finish(body, type);
+    this.end(body);
+    return this;
+  }
+
+  /**
    * Ends the response in one piece, so that its length is known.
    *
    * @param {string | Uint8Array} body
@@ -150,6 +208,18 @@ class FunctionResponse extends ServerResponse {
 }
 
 /**
+ * Takes back what the handler has prepared, of which nothing was sent.
+ *
+ * @param {FunctionResponse} res
+ */
+function reset(res) {
+  for (const name of res.getHeaderNames()) res.removeHeader(name);
+  res.statusMessage = /** @type {any} */ (undefined);
+  // An `end` that failed at the head has counted its bytes already.
+  res.strictContentLength = false;
+}
+
+/**
  * Answers for the server itself.
  *
  * @param {FunctionResponse} res
@@ -160,6 +230,21 @@ function plain(res, status, text) {
   res.statusCode = status;
   res.setHeader('Content-Type', 'text/plain; charset=utf-8');
   res.finish(`${text}\n`);
+}
+
+/** @param {unknown} name */
+function isBetweenNeighbours(name) {
+  return typeof name === 'string' && BETWEEN_NEIGHBOURS.has(name.toLowerCase());
+}
+
+/**
+ * @param {Record<string, any> | any[]} headers
+ * @returns {any}
+ */
+function endToEnd(headers) {
+  if (!Array.isArray(headers)) return Object.fromEntries(Object.entries(headers).filter(([name]) => !isBetweenNeighbours(name)));
+  if (Array.isArray(headers[0])) return headers.filter(([name]) => !isBetweenNeighbours(name));
+  return headers.filter((_, at) => !isBetweenNeighbours(headers[at - (at % 2)]));
 }
 
 /** @param {ArrayBufferView} view */
@@ -181,4 +266,4 @@ function encodeUrl(url) {
   return String(url).replace(/[^\x21-\x7e]+/gu, (text) => encodeURIComponent(Buffer.from(text).toString()));
 }
 
-module.exports = { FunctionResponse, plain, bytes };
+module.exports = { FunctionResponse, reset, plain, bytes };

@@ -3,7 +3,7 @@
 const http = require('http');
 const failure = require('./failure.js');
 const { endLines } = require('./log.js');
-const { quit } = require('./stop.js');
+const { finish } = require('./stop.js');
 const { FunctionRequest } = require('./request.js');
 const { FunctionResponse } = require('./response.js');
 
@@ -14,6 +14,8 @@ const MAX_HEAD_BYTES = 64 * 1024;
  * kernel cuts this to its own limit, net.core.somaxconn.
  */
 const BACKLOG = 4096;
+/** How long a head that has begun before SIGTERM may take from there; the activator gives its callers as long. */
+const MAX_HEAD_MILLISECONDS = 5000;
 /** Characters of a request's id. */
 const ID_LENGTH = 128;
 
@@ -27,8 +29,12 @@ const ID_LENGTH = 128;
 function listen({ port }, call, stop) {
   /** @type {Set<FunctionResponse>} responses that are not done */
   const running = new Set();
-  /** @type {Set<import('net').Socket>} connections that have brought no request yet, which Node does not count as idle */
-  const fresh = new Set();
+  /** @type {Set<import('net').Socket>} */
+  const connections = new Set();
+  let taken = 0;
+  let closing = false;
+  /** @type {Set<FunctionResponse>} those that wait for an earlier one on their connection */
+  const queued = new Set();
   const server = http.createServer({
     IncomingMessage: FunctionRequest,
     ServerResponse: /** @type {any} */ (FunctionResponse),
@@ -41,24 +47,31 @@ function listen({ port }, call, stop) {
   });
 
   const onRequest = (/** @type {FunctionRequest} */ req, /** @type {FunctionResponse} */ res) => {
-    const store = { id: requestId(req), res, tails: [] };
+    /** @type {import('./context.js').Context} */
+    const store = { id: requestId(req), res, tails: [], over: false, share: undefined };
     // What says another length than it has is an error of the handler's, and no answer that nobody can read.
     res.strictContentLength = true;
     req.store = store;
     res.store = store;
-    fresh.delete(req.socket);
     running.add(res);
     if (stop.asked) res.shouldKeepAlive = false;
+    if (!res.socket) queued.add(res);
     res.once('close', () => {
       endLines(store);
+      store.share?.give();
       running.delete(res);
-      if (stop.asked) setImmediate(() => server.closeIdleConnections());
+      queued.delete(res);
+      if (closing) setImmediate(() => server.closeIdleConnections());
     });
     call(store, req, res);
   };
   server.on('connection', (socket) => {
-    fresh.add(socket);
-    socket.once('close', () => fresh.delete(socket));
+    taken += 1;
+    connections.add(socket);
+    socket.once('close', () => {
+      connections.delete(socket);
+      for (const res of queued) if (res.req.socket === socket) closeQueued(res);
+    });
   });
   server.on('request', onRequest);
   // The 100 is sent when the body is wanted.
@@ -66,14 +79,50 @@ function listen({ port }, call, stop) {
   server.on('error', (/** @type {NodeJS.ErrnoException} */ error) => failure.crash(`The server could not listen on port ${port}: ${error.code}.`));
 
   stop.drain = () => {
-    server.close(() => quit());
     for (const res of running) res.shouldKeepAlive = false;
-    server.closeIdleConnections();
-    for (const socket of fresh) socket.destroy();
+    whenRead(() => taken, () => {
+      closing = true;
+      server.close(finish);
+      server.closeIdleConnections();
+      // To Node a connection that has brought nothing yet is not idle.
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+      setTimeout(() => {
+        const busy = new Set([...running].map((res) => res.req.socket));
+        for (const socket of connections) if (!busy.has(socket)) socket.destroy();
+      }, MAX_HEAD_MILLISECONDS);
+    });
   };
-  failure.loaded();
-  server.listen({ port, backlog: BACKLOG });
+  server.listen({ port, backlog: BACKLOG }, failure.loaded);
   call.warm?.();
+}
+
+/**
+ * Calls `then` when all that has reached the kernel so far is taken and read: recent Node takes one connection in each turn of
+ * its loop, and reads what it has brought in the next one.
+ *
+ * @param {() => number} taken how many connections were taken
+ * @param {() => void} then
+ */
+function whenRead(taken, then) {
+  let before = -1;
+  let turns = 0;
+  const look = () => {
+    if (taken() === before || turns > BACKLOG) return then();
+    before = taken();
+    turns += 1;
+    setImmediate(look);
+  };
+  setImmediate(look);
+}
+
+/**
+ * Before Node 24 nobody tells a response that its connection has ended before its turn.
+ *
+ * @param {FunctionResponse} res
+ */
+function closeQueued(res) {
+  res.destroyed = true;
+  res.emit('close');
 }
 
 /** @param {FunctionRequest} req */

@@ -2,8 +2,10 @@
 
 const { LoadFailure } = require('./failure.js');
 
-/** Bytes of a request's body that are kept in memory unless FUNCTION_MAX_BODY_BYTES says otherwise. */
-const MAX_BODY_BYTES = 32 * 1024 * 1024;
+const MIB = 1024 * 1024;
+/** A request's body that is kept in memory, unless FUNCTION_MAX_BODY_BYTES says otherwise; less in a small heap. */
+const MAX_BODY_BYTES = 32 * MIB;
+const MAX_HEAP_MIB = 1024 * 1024;
 const SIGNATURES = ['http', 'cloudevent', 'event'];
 
 /**
@@ -15,7 +17,9 @@ const SIGNATURES = ['http', 'cloudevent', 'event'];
  * @property {string} target the name of the handler
  * @property {'http' | 'cloudevent' | 'event'} signature how the handler is called
  * @property {boolean} signatureGiven false where the signature is only the default
- * @property {number} maxBodyBytes the longest body that a handler is given in one piece
+ * @property {number} maxBodyBytes the longest body that a handler is given, as it is sent
+ * @property {number} maxDecodedBytes the longest that one may become when its Content-Encoding is undone: few bytes can be many
+ * @property {number} maxBodiesBytes all bodies that are in memory at once
  */
 
 /**
@@ -40,7 +44,23 @@ function fromEnvironment(env) {
     target: env.FUNCTION_TARGET || 'handler',
     signature: /** @type {Settings['signature']} */ (signature),
     signatureGiven: Boolean(env.FUNCTION_SIGNATURE_TYPE),
-    maxBodyBytes: wholeNumber('FUNCTION_MAX_BODY_BYTES', env.FUNCTION_MAX_BODY_BYTES, MAX_BODY_BYTES, Number.MAX_SAFE_INTEGER),
+    ...bodies(env),
+  };
+}
+
+/**
+ * How much of the heap bodies may take. Without a heap that is known, the limits follow from that of one body.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
+function bodies(env) {
+  const heap = wholeNumber('ROUSE_HEAP_MIB', env.ROUSE_HEAP_MIB, Infinity, MAX_HEAP_MIB) * MIB;
+  const standard = Math.min(MAX_BODY_BYTES, heap / 4);
+  const maxBodyBytes = wholeNumber('FUNCTION_MAX_BODY_BYTES', env.FUNCTION_MAX_BODY_BYTES, standard, Number.MAX_SAFE_INTEGER);
+  return {
+    maxBodyBytes,
+    maxDecodedBytes: Math.min(maxBodyBytes, heap / 16),
+    maxBodiesBytes: heap === Infinity ? 4 * maxBodyBytes : Math.max(maxBodyBytes, heap / 2),
   };
 }
 
@@ -68,4 +88,4 @@ function wholeNumber(name, text, standard, most) {
   return number;
 }
 
-module.exports = { fromEnvironment, MAX_BODY_BYTES };
+module.exports = { fromEnvironment };

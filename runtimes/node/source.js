@@ -43,9 +43,13 @@ function compile(code) {
 
 /** @param {Function} script */
 function runScript(script) {
-  const module = { exports: {}, id: '.', filename: '/function.js', loaded: false, children: [], paths: [] };
+  /** @type {Record<string, any>} */
+  const module = { exports: {}, id: '/function.js', filename: '/function.js', loaded: false, children: [], paths: [] };
+  // To the file it was loaded by another, so that what it does when it is run by itself is left out.
+  const main = { ...module, exports: {}, id: '.', filename: '/main.js' };
+  module.parent = main;
   const load = Object.assign((/** @type {string} */ name) => builtin.load(name, 'require'), {
-    main: module,
+    main,
     cache: {},
     resolve: (/** @type {string} */ name) => builtin.load(name, 'require') && name,
   });

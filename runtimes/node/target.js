@@ -12,6 +12,7 @@ const MOST_NAMES = 20;
  * @property {'http' | 'cloudevent' | 'event' | 'fetch'} signature
  * @property {Function} handler
  * @property {any} owner the handler's `this`
+ * @property {boolean} [byResponse] it answers by `res` alone, whatever it returns
  */
 
 /**
@@ -43,7 +44,8 @@ function declared({ target, signature, signatureGiven }) {
   if (signatureGiven && found.signature !== signature) {
     throw new LoadFailure(`The source declares ${target} as ${found.signature}, but the signature is ${signature}.`);
   }
-  return { ...found, owner: undefined };
+  // To the framework what an HTTP function returns is nothing.
+  return { ...found, owner: undefined, byResponse: found.signature === 'http' };
 }
 
 /**

@@ -4,22 +4,23 @@
 
 const body = require('./body.js');
 const { plain } = require('./response.js');
-const { pump } = require('./pump.js');
+const { pump, partsOf } = require('./pump.js');
 
 /**
  * The web's view of a request, or none (and an answer) where that has no place for it.
  *
  * @param {import('./request.js').FunctionRequest} req
  * @param {import('./response.js').FunctionResponse} res
+ * @param {number} limit bytes of its body
  * @returns {Request | undefined}
  */
-function request(req, res) {
+function request(req, res, limit) {
   const bodiless = req.method === 'GET' || req.method === 'HEAD' || !body.has(req);
   try {
-    const made = new Request(`${req.protocol}://${req.host ?? 'localhost'}${req.url}`, {
+    const made = new Request(`${req.protocol}://${req.host ?? 'localhost'}${target(req.url ?? '')}`, {
       method: req.method,
       headers: pairs(req.rawHeaders),
-      body: bodiless ? undefined : stream(req, res),
+      body: bodiless ? undefined : stream(req, res, limit),
       // @ts-expect-error: of the standard, and not in TypeScript's library
       duplex: 'half',
     });
@@ -29,6 +30,18 @@ function request(req, res) {
     else plain(res, 400, 'The address or a header of the request is not valid.');
     return undefined;
   }
+}
+
+/**
+ * Path and query. That of `OPTIONS *` has neither (RFC 9112, section 3.3), that of a whole address has them behind the host.
+ *
+ * @param {string} url
+ */
+function target(url) {
+  if (url.startsWith('/')) return url;
+  if (url === '*') return '';
+  const { pathname, search } = new URL(url);
+  return pathname + search;
 }
 
 /**
@@ -63,15 +76,23 @@ function pairs(raw) {
 }
 
 /**
+ * The body, whose reading fails with a refusal beyond the limit.
+ *
  * @param {import('./request.js').FunctionRequest} req
  * @param {import('./response.js').FunctionResponse} res
+ * @param {number} limit
  */
-function stream(req, res) {
+function stream(req, res, limit) {
+  let length = 0;
   let asked = false;
   let dropped = false;
   const drop = () => {
     dropped = true;
     req.resume();
+  };
+  const refuse = (/** @type {ReadableStreamDefaultController} */ controller) => {
+    controller.error(require('./upload.js').tooLong(limit));
+    drop();
   };
   // What the handler leaves unread would stand in the way of the connection's next request.
   res.once('finish', drop);
@@ -79,6 +100,8 @@ function stream(req, res) {
     start(controller) {
       req.on('data', (chunk) => {
         if (dropped) return;
+        length += chunk.length;
+        if (length > limit) return refuse(controller);
         controller.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
         req.pause();
       });
@@ -86,7 +109,8 @@ function stream(req, res) {
       req.on('close', () => req.complete || dropped || controller.error(new Error('The caller went away before the end of its body')));
       req.pause();
     },
-    pull() {
+    pull(controller) {
+      if (Number(req.headers['content-length']) > limit) return refuse(controller);
       if (!asked) body.invite(req, res);
       asked = true;
       req.resume();
@@ -95,9 +119,6 @@ function stream(req, res) {
     // Nothing is read, nor asked for, before the handler does.
   }, { highWaterMark: 0 });
 }
-
-/** Headers that hold between two neighbours only (RFC 9110, section 7.6.1). */
-const BETWEEN_NEIGHBOURS = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
 
 /**
  * @param {import('./response.js').FunctionResponse} res
@@ -112,14 +133,13 @@ function answer(res, from) {
   const received = from.url !== '';
   from.headers.forEach((value, name) => {
     const ofBody = received && (name === 'content-length' || name === 'content-encoding');
-    if (name !== 'set-cookie' && !BETWEEN_NEIGHBOURS.has(name) && !ofBody) res.setHeader(name, value);
+    if (name !== 'set-cookie' && !ofBody) res.setHeader(name, value);
   });
   const cookies = setCookies(from.headers);
   if (cookies.length) res.setHeader('set-cookie', cookies);
   if (!from.body) return void res.end();
   if (from.bodyUsed) throw new TypeError('The body of the returned Response was read already');
-  const reader = from.body.getReader();
-  return pump(res, { next: () => reader.read(), return: () => reader.cancel() }, true);
+  return pump(res, partsOf(from.body), true);
 }
 
 /**

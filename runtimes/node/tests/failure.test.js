@@ -21,6 +21,16 @@ const ERRORS = [
   ['an exception of another kind', 'throw { secret: "TypeError: secret" };'],
   ['a generator that fails at once', 'return (function* () { throw new TypeError("secret"); })();'],
   ['a stream that holds what cannot be sent', 'return (function* () { yield { "TypeError: secret": 1 }.x; })();'],
+  ['a status that is none', 'res.status("abc").send("secret");'],
+  ['a status of 0', 'res.status(0).send("secret");'],
+  ['a status of no response', 'res.status(42).json({});'],
+  ['a status that nobody has set', 'return (async () => { try { throw new TypeError("secret"); } catch (error) { res.status(error.status).json({}); } })();'],
+  ['sendStatus of nothing', 'res.sendStatus(undefined);'],
+  ['a status that Node refuses', 'res.statusCode = NaN; res.send("secret");'],
+  ['a status that Node refuses, after an await', 'return (async () => { await 1; res.statusCode = NaN; res.send("secret"); })();'],
+  ['a status text of two lines', 'res.statusMessage = "a\\nb"; res.send("secret");'],
+  ['an error that fails to show itself', 'throw Object.assign(new TypeError("secret"), { [require("util").inspect.custom]() { throw 1; } });'],
+  ['an error whose stack fails', 'throw Object.defineProperty(new TypeError("secret"), "stack", { get() { throw 1; } });'],
   ['a header that cannot be sent', 'res.set("x", "TypeError: secret\\n");'],
 ];
 
@@ -38,7 +48,7 @@ for (const [name, body] of ERRORS) {
     assert.deepEqual([response.headers.get('content-type'), response.headers.get('x-before')], ['text/plain; charset=utf-8', null]);
     await runtime.prints('stderr', '\n');
     const lines = runtime.stderr.trimEnd().split('\n');
-    assert.match(lines[0], /TypeError|secret/);
+    assert.match(lines[0], /Error|error|secret/);
     for (const line of lines) {
       assert.ok(line.startsWith('[the-id] '), line);
       assert.ok(!line.includes(SERVER), line);
@@ -47,6 +57,20 @@ for (const [name, body] of ERRORS) {
     assert.equal(runtime.termination(), '');
   });
 }
+
+test('a status that cannot be sent harms no other request', async (t) => {
+  const runtime = await serve(t, `exports.handler = (req, res) => {
+    if (req.path === '/bad') { res.statusCode = NaN; return res.send('x'); }
+    console.log('running');
+    setTimeout(() => res.send('good'), 200);
+  };`);
+  const good = runtime.fetch('/good');
+  await runtime.prints('stdout', 'running');
+  const socket = await runtime.raw('GET /bad HTTP/1.1\r\nHost: a\r\n\r\nGET /bad HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  assert.equal(socket.match(/HTTP\/1\.1 500 Internal Server Error\r\n/g)?.length, 2, socket);
+  assert.equal(await (await good).text(), 'good');
+  assert.equal(runtime.termination(), '');
+});
 
 test('the trace has the line of the source and the cause', async (t) => {
   const runtime = await serve(t, 'exports.handler = () => {\n  throw new Error("why", { cause: new RangeError("deep") });\n};');
@@ -192,20 +216,23 @@ test('a stream whose caller goes away is told to stop', async (t) => {
     const sleep = () => new Promise((go) => setTimeout(go, 5));
     async function* endless() { try { for (;;) { yield big; await sleep(); } } finally { stopped.push('generator'); } }
     const web = () => new ReadableStream({ async pull(c) { await sleep(); c.enqueue(new TextEncoder().encode(big)); }, cancel() { stopped.push('stream'); } });
+    const node = () => new (require('stream').Readable)({ read() { if (!this.begun) this.push('x'); this.begun = true; }, destroy(error, done) { stopped.push('node'); done(error); } });
     const silent = () => new ReadableStream({ start(c) { c.enqueue(new Uint8Array(1)); }, cancel() { stopped.push('silent'); } });
     exports.handler = (req) => {
       if (req.path === '/stopped') return stopped.sort();
       if (req.path === '/generator') return endless();
+      if (req.path === '/node') return node();
+      if (req.path === '/plain') return silent();
       return new Response(req.path === '/web' ? web() : silent());
     };`);
-  for (const target of ['/generator', '/web', '/silent']) {
+  for (const target of ['/generator', '/web', '/silent', '/node', '/plain']) {
     const gone = new AbortController();
     const response = await runtime.fetch(target, { signal: gone.signal });
     await response.body?.getReader().read();
     gone.abort();
   }
-  await until(async () => (await (await runtime.fetch('/stopped')).json()).length === 3, 'all to be stopped');
-  assert.deepEqual(await (await runtime.fetch('/stopped')).json(), ['generator', 'silent', 'stream']);
+  await until(async () => (await (await runtime.fetch('/stopped')).json()).length === 5, 'all to be stopped');
+  assert.deepEqual(await (await runtime.fetch('/stopped')).json(), ['generator', 'node', 'silent', 'silent', 'stream']);
   assert.equal(runtime.stderr, '');
 });
 

@@ -176,6 +176,86 @@ test('a handler that takes res answers by it, and by returning only what is clea
   assert.deepEqual([response.status, response.headers.get('x-a'), await response.text()], [404, '1', '{"no":1}']);
 });
 
+/** @type {[string, string][]} name, source of a handler that answers late and by res */
+const LATE = [
+  ['rest parameters', 'const wrap = (f) => (...args) => f(...args); exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['rest parameters and await', 'const wrap = (f) => async (...args) => { await f(...args); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['a rest behind a parameter', 'const wrap = (f) => function wrapped(req, ...rest) { f(req, ...rest); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['a rest that is taken apart', 'exports.handler = async (...[req, res]) => { setTimeout(() => res.send("late"), 20); };'],
+  ['arguments', 'const wrap = (f) => function () { f.apply(this, arguments); }; exports.handler = wrap((req, res) => { setTimeout(() => res.send("late"), 20); });'],
+  ['one of arguments', 'exports.handler = function () { setTimeout(() => arguments[1].send("late"), 20); };'],
+  ['the framework', `const functions = require('@google-cloud/functions-framework');
+    const wrap = (f) => (...args) => f(...args);
+    functions.http('handler', wrap((req, res) => setTimeout(() => res.send('late'), 20)));`],
+  ['the framework, and what it returns', `const functions = require('@google-cloud/functions-framework');
+    functions.http('handler', async (req, res) => { setTimeout(() => res.send('late'), 20); return { not: 'the answer' }; });`],
+];
+
+test('a handler that takes res in another way answers by it', async (t) => {
+  for (const [name, source] of LATE) {
+    const runtime = await serve(t, source);
+    const response = await runtime.fetch();
+    assert.deepEqual([response.status, await response.text()], [200, 'late'], name);
+    assert.equal(runtime.stderr, '', name);
+  }
+});
+
+test('a spread that is no parameter leaves a handler its answer', async (t) => {
+  const sources = [
+    '() => Math.max(...[1, 5])', 'async () => Math.max(...[1, 5])', '(req) => Math.max(...[1, 5])', 'req => Math.max(...[1, 5])',
+    '({ url, ...more }) => 5', 'function () { return Math.max(...[1, 5]); }', '(req = {}) => 5',
+  ];
+  for (const source of sources) {
+    const runtime = await serve(t, `exports.handler = ${source};`);
+    assert.equal(await (await runtime.fetch()).text(), '5', source);
+  }
+});
+
+test('a rejection of what the framework declares is a 500', async (t) => {
+  const runtime = await serve(t, "require('@google-cloud/functions-framework').http('handler', async () => { throw new Error('why'); });");
+  assert.equal((await runtime.fetch()).status, 500);
+});
+
+/** @type {[string, string][]} name, body of handler(req, res) that answers "abc" */
+const FRAMED = [
+  ['Transfer-Encoding and a returned text', 'res.set("Transfer-Encoding", "chunked"); return "abc";'],
+  ['Transfer-Encoding and pieces', 'res.setHeader("transfer-encoding", "identity"); res.write("a"); res.end("bc");'],
+  ['Connection', 'res.set("Connection", "close").set({ "Keep-Alive": "timeout=1", Upgrade: "x", TE: "trailers", Trailer: "x" }).send("abc");'],
+  ['append', 'res.append("Connection", "close"); res.appendHeader("transfer-encoding", "gzip"); res.send("abc");'],
+  ['writeHead with an object', 'res.writeHead(200, { "Transfer-Encoding": "gzip", Connection: "close", "X-A": "1" }).end("abc");'],
+  ['writeHead with a text and an object', 'res.writeHead(200, "OK", { "Transfer-Encoding": "gzip", Connection: "close", "X-A": "1" }).end("abc");'],
+  ['writeHead with a list', 'res.writeHead(200, ["Transfer-Encoding", "gzip", "Connection", "close", "X-A", "1"]).end("abc");'],
+  ['writeHead after set', 'res.set("X-A", "1"); res.writeHead(200, { Connection: "close", "X-B": "1" }); res.end("abc");'],
+  ['writeHead and a returned text', 'res.writeHead(200, { "X-A": "1" }); return "abc";'],
+  ['writeHead and a returned generator', 'res.writeHead(200); return (function* () { yield "a"; yield "bc"; })();'],
+  ['flushHeaders and a returned generator', 'res.flushHeaders(); return (function* () { yield "a"; yield "bc"; })();'],
+  ['pieces and a returned text', 'res.write("a"); setTimeout(() => res.end("bc"), 5); return "no";'],
+];
+
+test('the framing of a response is the server\'s', async (t) => {
+  const runtime = await serve(t, 'exports.handler = (req, res) => new Function("req", "res", req.body)(req, res);');
+  for (const [name, body] of FRAMED) {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
+    const text = await runtime.raw(`${post}\r\n${body}${post}Connection: close\r\n\r\n${body}`);
+    const heads = [...text.matchAll(/HTTP\/1\.1 200 OK\r\n([^]*?)\r\n\r\n/g)].map(([, head]) => head.toLowerCase());
+    assert.equal(heads.length, 2, `${name}: ${text}`);
+    assert.doesNotMatch(text, /^(upgrade|trailer|te|keep-alive):|gzip|identity/im, name);
+    for (const head of heads) assert.equal(/^content-length: 3$/m.test(head), !/^transfer-encoding: chunked$/m.test(head), `${name}: ${text}`);
+    if (body.includes('X-A')) for (const head of heads) assert.match(head, /^x-a: 1$/m, name);
+    assert.match(text.replace(/\r\n\d+(?=\r\n)|\r\n/g, ''), /abc[^]*abc0?$/, name);
+  }
+});
+
+test('a status before the answer is none', async (t) => {
+  const runtime = await serve(t, 'exports.handler = (req, res) => new Function("req", "res", req.body)(req, res);');
+  for (const body of ['res.status(103).send("x")', 'res.statusCode = 103; return "x"', 'res.writeHead(100); res.end()', 'res.writeHead(101, { Upgrade: "x" }); res.end()']) {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n`;
+    const text = await runtime.raw(`${post}\r\n${body}${post}Connection: close\r\n\r\n${body}`);
+    assert.equal(text.match(/HTTP\/1\.1 \d+/g)?.join(), 'HTTP/1.1 500,HTTP/1.1 500', body);
+  }
+  await runtime.prints('stderr', 'RangeError: 101 is no status of a response');
+});
+
 test('HEAD has the headers of GET and no body', async (t) => {
   const sources = [
     'exports.handler = () => "hello"', 'exports.handler = (req, res) => res.send("hello")',

@@ -23,6 +23,9 @@ const FAILURES = [
   ['undefined thrown', 'throw undefined;', {}, 'The source threw undefined while it was loaded.'],
   ['an exception in a module', 'await 1;\nthrow new RangeError("why");\nexport {};', {}, 'The source threw RangeError while it was loaded, in line 2.', /^RangeError: why\n    at function\.mjs:2:7$/],
   ['a rejection nobody handles', 'Promise.reject(new Error("why"));\nawait new Promise((go) => setTimeout(go, 1000));\nexport {};', {}, 'The source threw Error while it was loaded, in line 1.'],
+  ['a rejection at the top level', 'Promise.reject(new Error("floating"));\nexports.handler = () => 1;', {}, 'The source threw Error while it was loaded, in line 1.', /floating/],
+  ['a rejection at the top level of a module', 'Promise.reject(new Error("floating"));\nexport const handler = () => 1;', {}, 'The source threw Error while it was loaded, in line 1.', /floating/],
+  ['an async function that fails at the top level', 'async function main() {\n  await 1;\n  null.x;\n}\nmain();\nexports.handler = () => 1;', {}, 'The source threw TypeError while it was loaded, in line 3.'],
   ['an exception in a callback', 'setTimeout(() => {\n  throw new Error("why");\n});\nawait new Promise((go) => setTimeout(go, 1000));\nexport {};', {}, 'The source threw Error while it was loaded, in line 2.'],
   ['process.exit', 'process.exit(3);', {}, 'The source called process.exit(3) while it was loaded, in line 1.'],
   ['process.exit(0)', '\nprocess.exit(0);', {}, 'The source called process.exit(0) while it was loaded, in line 2.'],
@@ -134,6 +137,14 @@ for (const [name, source, env] of WAYS) {
     assert.equal(runtime.stderr, '');
   });
 }
+
+test('a file is not run by itself', async (t) => {
+  const runtime = await serve(t, `
+    if (require.main === module) throw new Error('main');
+    if (!module.parent) throw new Error('no parent');
+    exports.handler = () => typeof require.main.filename;`);
+  assert.equal(await (await runtime.fetch()).text(), 'string');
+});
 
 test('hands every byte of the source on', async (t) => {
   const text = '../../etc \u0001 \u{1f41d}é\u2028 \u0000 \ufeff \\';

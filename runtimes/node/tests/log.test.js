@@ -72,6 +72,15 @@ test('a line that never ends is written all the same', async (t) => {
   await runtime.prints('stdout', '[test] yyy');
 });
 
+test('a line that is begun after the answer is written at once', async (t) => {
+  const runtime = await serve(t, `exports.handler = (req, res) => {
+    res.send('x');
+    setTimeout(() => process.stdout.write('late'), 50);
+  };`);
+  await runtime.fetch();
+  await runtime.prints('stdout', '[test] late\n');
+});
+
 test('a begun line is written when the process ends', async (t) => {
   const runtime = await start(t, 'process.stdout.write("begun"); process.stderr.write("too"); exports.handler = () => {};');
   await runtime.listening();

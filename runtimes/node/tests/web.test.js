@@ -97,7 +97,7 @@ test('a long upload waits for a slow reader', async (t) => {
     const { arrayBuffers, rss } = process.memoryUsage();
     let length = 0;
     for (let part = { value: new Uint8Array() }; !part.done; part = await reader.read()) length += part.value.length;
-    return Response.json({ arrayBuffers, length });`));
+    return Response.json({ arrayBuffers, length });`), { FUNCTION_MAX_BODY_BYTES: '50000000' });
   const response = await runtime.fetch('/', { method: 'POST', body: Buffer.alloc(50_000_000) });
   const { arrayBuffers, length } = await response.json();
   assert.ok(arrayBuffers < 10_000_000, `${arrayBuffers} bytes waited`);
@@ -177,6 +177,38 @@ test('a body that the handler cancels is taken off the connection at once', asyn
   let text = '';
   for await (const chunk of socket) text += chunk;
   assert.match(text, /^HTTP\/1\.1 200 /);
+});
+
+test('a body over the limit fails to be read: 413, unless the handler has another answer', async (t) => {
+  const limits = { FUNCTION_MAX_BODY_BYTES: '100000' };
+  const runtime = await serve(t, `export default { async fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/unread') return new Response('unread');
+    if (pathname === '/caught') return request.text().catch((error) => new Response(error.message, { status: 418 }));
+    let length = 0;
+    for await (const part of request.body) length += part.length;
+    return new Response(String(length));
+  } };`, limits);
+  const send = (/** @type {string} */ target, /** @type {number} */ length) => runtime.fetch(target, { method: 'POST', body: Buffer.alloc(length) });
+  const told = async (/** @type {Response} */ response) => [response.status, await response.text()];
+  assert.deepEqual(await told(await send('/', 100_000)), [200, '100000']);
+  assert.deepEqual(await told(await send('/', 5_000_000)), [413, 'The body is longer than 100000 bytes.\n']);
+  assert.deepEqual(await told(await send('/caught', 100_001)), [418, 'The body is longer than 100000 bytes.']);
+  assert.deepEqual(await told(await send('/unread', 100_001)), [200, 'unread']);
+  const chunked = await runtime.raw(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${`2710\r\n${'x'.repeat(10000)}\r\n`.repeat(11)}0\r\n\r\n`);
+  assert.ok(chunked.startsWith('HTTP/1.1 413 '), chunked);
+  const asked = await runtime.raw('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n');
+  assert.ok(asked.startsWith('HTTP/1.1 413 '), asked);
+  assert.equal(runtime.stderr, '');
+});
+
+test('the address of a request is of the host that was asked', async (t) => {
+  const runtime = await serve(t, web('return new Response(request.url);'));
+  const cases = [['OPTIONS *', 'http://a/'], ['GET /x?y', 'http://a/x?y'], ['GET //b/x', 'http://a//b/x'], ['GET http://b/x?y', 'http://a/x?y'], ['GET /*', 'http://a/*']];
+  for (const [head, url] of cases) {
+    const text = await runtime.raw(`${head} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    assert.ok(text.startsWith('HTTP/1.1 200 ') && text.endsWith(`\r\n\r\n${url}`), text);
+  }
 });
 
 test('what is no Response and what cannot be a Request', async (t) => {
