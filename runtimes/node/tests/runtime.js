@@ -139,13 +139,17 @@ async function serve(t, source, env) {
   return (await start(t, source, env)).listening();
 }
 
-/** @returns {Promise<number>} */
+/**
+ * A port that nobody listens on, below those that the kernel gives to connections: one of them would be taken again before the
+ * runtime listens.
+ *
+ * @returns {Promise<number>}
+ */
 function freePort() {
   return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {net.AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = net.createServer().listen(port, () => server.close(() => resolve(port)));
+    server.on('error', () => resolve(freePort()));
   });
 }
 
