@@ -32,7 +32,7 @@ pub(super) struct State {
     pub(super) deployments: HashMap<String, Deployment>,
     pub(super) version: u64,
     pub(super) mood: Option<Mood>,
-    /// When a patch was lost or refused last.
+    /// When a patch was lost or refused last, or was given up.
     pub(super) trouble: Option<Instant>,
     /// Writes that raised nothing, though whoever made them knew that.
     pub(super) needless: Vec<String>,
@@ -92,6 +92,15 @@ fn refusal(code: u16) -> Response<Body> {
     Response::builder().status(code).body(Body::from(status.to_string().into_bytes())).unwrap()
 }
 
+/// Who waits for an answer that is lost learns of it at its own deadline, however far the script moves the clock at once.
+struct GivenUp(Api);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.lock().trouble = Some(Instant::now());
+    }
+}
+
 impl Service<Request<Body>> for Api {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -110,7 +119,10 @@ impl Service<Request<Body>> for Api {
             let answer = api.lock().patch(&name, replicas);
             match answer {
                 Some(answer) => Ok(answer),
-                None => pending().await,
+                None => {
+                    let _given_up = GivenUp(api);
+                    pending().await
+                }
             }
         })
     }
