@@ -336,24 +336,42 @@ async fn the_end_of_the_term_stops_a_write_at_once() {
     assert_eq!(world.wait(60).await, Vec::<String>::new());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failed_start_is_lowered_with_nobody_heard_and_told_to_the_activators() {
-    let world = World::new();
-    let verdict = Verdict {
+/// The start of these pods of `f-1` failed.
+fn failed(pods: &[&str]) -> Verdict {
+    Verdict {
         key: Key::new("f").within("shop"),
         function_uid: "uf".to_owned(),
         revision: "f-1".to_owned(),
-        pod_uids: vec!["p".to_owned()],
+        pod_uids: pods.iter().map(|&uid| uid.to_owned()).collect(),
         failure: Failure::new(Reason::VolumeMountError, "the ConfigMap is missing"),
         from_events: true,
         of_boost: false,
-    };
-    world.cx.verdicts.replace("uf", vec![verdict]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_start_is_lowered_with_nobody_heard_and_told_to_the_activators() {
+    let world = World::new();
+    world.cx.verdicts.replace("uf", vec![failed(&["p"])]);
     assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
     let a = world.activator("a").await;
     sleep(Duration::from_secs(1)).await;
     let failures = a.news().pop().unwrap().failures;
     assert_eq!((failures[0].pod_uid.as_str(), failures[0].reason.as_str()), ("p", "VolumeMountError"));
+}
+
+/// Requests wait for the other one.
+#[tokio::test(start_paused = true)]
+async fn a_start_of_which_a_part_failed_is_not_lowered() {
+    let world = World::new();
+    world.cluster.deployment(deployment("f-1", 2));
+    world.cluster.pod(pod("q", "f-1"));
+    world.cx.verdicts.replace("uf", vec![failed(&["p"])]);
+    let a = world.activator("a").await;
+    a.load(|load| (load.requests, load.held, load.idle_since) = (1, 1, None)).await;
+    assert_eq!(world.wait(10).await, Vec::<String>::new());
+    world.cx.verdicts.replace("uf", vec![failed(&["p", "q"])]);
+    assert_eq!(world.until("scale f-1 to 0").await, ["read f-1"]);
 }
 
 #[tokio::test(start_paused = true)]
