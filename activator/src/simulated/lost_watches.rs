@@ -152,6 +152,24 @@ fn lists_that_fail_make_nothing_forgotten() {
     });
 }
 
+/// Nothing runs, and nothing was missed: an empty list is as it should be.
+#[test]
+fn an_empty_list_after_the_last_pod_went_is_believed_at_once() {
+    seeds(3, false, |mut net| {
+        net.cluster.delete("pods", "w");
+        net.until(SLACK, |net| net.known().is_empty());
+        let listed = net.cluster.lock().listed;
+        net.cluster.compact();
+        net.cluster.cut();
+        net.until(SECOND, |net| net.cluster.lock().listed > listed);
+        net.callers.ask("GET", "cold", "/");
+        net.until(SLACK, |net| !net.cluster.lock().patches.is_empty());
+        net.pod("a", "cold");
+        net.until_answered(SECOND, "cold", 1);
+        assert_eq!(net.callers.statuses("cold"), [Some(200)]);
+    });
+}
+
 #[test]
 fn an_empty_list_is_believed_when_the_next_one_is_empty_too() {
     seeds(3, false, |mut net| {

@@ -83,8 +83,8 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 pub(super) async fn feed<K: Kind>(client: Client, config: watcher::Config, kind: K, mut ticket: Ticket) {
     let api: Api<DeserializeGuard<K::Object>> = Api::all(client);
     let name = K::Object::kind(&());
-    // Whether there is anything to forget, and whether the last list would have it forgotten.
-    let (mut known, mut doubted) = (false, false);
+    // What there is to forget, and whether the last list would have it forgotten.
+    let (mut known, mut doubted) = (HashSet::new(), false);
     loop {
         let mut events = pin!(watch(api.clone(), config.clone()).backoff(Doubling::default()));
         let mut listing: Option<HashSet<String>> = None;
@@ -99,23 +99,26 @@ pub(super) async fn feed<K: Kind>(client: Client, config: watcher::Config, kind:
                 }
                 Ok(Event::InitDone) => {
                     let identities = listing.take().unwrap_or_default();
-                    if identities.is_empty() && known && !doubted {
+                    if identities.is_empty() && !known.is_empty() && !doubted {
                         warn!(kind = %name, "A list is empty; asking once more before everything is forgotten.");
                         doubted = true;
                         break;
                     }
-                    (known, doubted) = (!identities.is_empty(), false);
                     kind.complete(&identities);
+                    (known, doubted) = (identities, false);
                     ticket.done();
                     debug!(kind = %name, "A list is in.");
                 }
                 Ok(Event::Apply(object)) => {
-                    known = true;
+                    known.insert(K::identity(object.meta()));
                     if let Some(object) = read(object) {
                         kind.applied(&object, false);
                     }
                 }
-                Ok(Event::Delete(object)) => kind.gone(object.meta()),
+                Ok(Event::Delete(object)) => {
+                    known.remove(&K::identity(object.meta()));
+                    kind.gone(object.meta());
+                }
                 Err(error) => warn!(kind = %name, %error, "A watch failed; trying again."),
             }
         }
