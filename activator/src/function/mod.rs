@@ -142,9 +142,10 @@ impl Function {
         self.drain.look(now, heads, busy);
     }
 
-    /// The answer to a request that no pod is left for and that wakes none; see [`Spec::refusal`].
+    /// The answer to a request that no pod is left for and that wakes none; see [`Spec::refusal`]. Pods that are all drained
+    /// then are on their way out: who is let in once more keeps them from going.
     pub fn refusal(&self) -> Option<Fault> {
-        self.spec.load().refusal(&self.key).filter(|_| !self.any_ready())
+        self.spec.load().refusal(&self.key).filter(|_| !self.any_ready() || self.all_drained())
     }
 
     /// What a held request waits for, in the words of a public message.

@@ -46,6 +46,25 @@ async fn drained_pods_that_a_request_waits_for_are_reported_and_taken_back() {
     world.expect_silence().await;
 }
 
+/// A function that is paused, or set to no replicas, has its pods drained once and for all: whoever were let in once more would
+/// keep them from going.
+#[tokio::test]
+async fn pods_that_go_because_nothing_is_to_run_are_not_taken_back() {
+    for scaling in [json!({"mode": "Paused"}), json!({"mode": "Manual", "replicas": 0})] {
+        let pod = TestPod::start("a").await;
+        let mut world = warm(&pod).await;
+        world.beacon.set_attached(true);
+        world.function("r1", json!({"scaling": scaling}));
+        assert_eq!(world.get("/").await.unwrap().status, 200, "as long as there is one");
+        world.index.obey(&order(1, 7, &["a"], 5000), Instant::now());
+        let began = Instant::now();
+        assert_eq!(world.get("/").await.unwrap().status, 503, "{scaling}");
+        assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+        assert_eq!(world.index.acks()[0].order, 7, "the order stands");
+        world.expect_silence().await;
+    }
+}
+
 #[tokio::test]
 async fn without_a_leader_drained_pods_are_taken_back_at_once() {
     let pod = TestPod::start("a").await;
