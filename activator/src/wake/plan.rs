@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::function::Scaling;
 use tokio::time::Instant;
 
-use crate::function::{Workload, need};
+use crate::function::Workload;
 
 /// The first write goes out at once; a raise because more requests came not before this long after it, and then at most
 /// this often. So a burst costs two writes, and the second one, still well within 50 ms, names the whole need.
@@ -42,12 +41,11 @@ pub enum Step {
     Rest,
 }
 
-/// The next step for `held` requests, given the Deployment as watched and the last write.
+/// The next step for a function that needs so many replicas, given the Deployment as watched and the last write.
 ///
 /// The watch decides: as soon as it shows the Deployment at or after our write, and lower than the need, somebody has
 /// lowered it, and it is raised again at once.
-pub fn step(held: u32, scaling: &Scaling, watched: &Workload, asked: Option<&Asked>, now: Instant) -> Step {
-    let need = need(scaling, held);
+pub fn step(need: i32, watched: &Workload, asked: Option<&Asked>, now: Instant) -> Step {
     let Some(asked) = asked.filter(|asked| asked.deployment == watched.name) else {
         return if need > watched.replicas { Step::Write(need) } else { Step::Rest };
     };
@@ -70,14 +68,19 @@ pub fn step(held: u32, scaling: &Scaling, watched: &Workload, asked: Option<&Ask
 
 #[cfg(test)]
 mod tests {
+    use crds::function::Scaling;
+
     use super::*;
+    use crate::function::need;
 
     fn workload(replicas: i32, version: u64) -> Workload {
         Workload { name: "hello-1".into(), replicas, version: Some(version) }
     }
 
-    fn ten() -> Scaling {
-        Scaling { target: Some(10), target_utilization_percent: 100, max_replicas: 6, ..Scaling::default() }
+    /// Replicas for so many requests, ten for each and six at most.
+    fn of(held: u32) -> i32 {
+        let target = Some(10);
+        need(&Scaling { target, target_utilization_percent: 100, max_replicas: 6, ..Scaling::default() }, held)
     }
 
     #[tokio::test]
@@ -92,11 +95,7 @@ mod tests {
             (1000, 0, Step::Write(6)),
             (0, 0, Step::Rest),
         ] {
-            assert_eq!(
-                step(held, &ten(), &workload(replicas, 1), None, now),
-                step_,
-                "{held} held, {replicas} replicas"
-            );
+            assert_eq!(step(of(held), &workload(replicas, 1), None, now), step_, "{held} held, {replicas} replicas");
         }
     }
 
@@ -105,20 +104,20 @@ mod tests {
         let now = Instant::now();
         let first = Asked { deployment: "hello-1".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
         let after = |ms| now + Duration::from_millis(ms);
-        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(20)));
-        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(20)));
-        assert_eq!(step(50, &ten(), &workload(0, 6), Some(&first), after(20)), Step::Write(5));
+        assert_eq!(step(of(50), &workload(0, 6), Some(&first), after(5)), Step::Wait(after(20)));
+        assert_eq!(step(of(50), &workload(1, 7), Some(&first), after(5)), Step::Wait(after(20)));
+        assert_eq!(step(of(50), &workload(0, 6), Some(&first), after(20)), Step::Write(5));
         let second = Asked { deployment: "hello-1".into(), replicas: 5, version: Some(8), at: after(20), writes: 2 };
-        assert_eq!(step(50, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Rest);
-        assert_eq!(step(51, &ten(), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(120)));
+        assert_eq!(step(of(50), &workload(1, 7), Some(&second), after(31)), Step::Rest);
+        assert_eq!(step(of(51), &workload(1, 7), Some(&second), after(31)), Step::Wait(after(120)));
     }
 
     #[tokio::test]
     async fn a_lowering_is_raised_at_once() {
         let now = Instant::now();
         let asked = Asked { deployment: "hello-1".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
-        assert_eq!(step(1, &ten(), &workload(0, 6), Some(&asked), now), Step::Rest, "the watch is behind");
-        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Write(1));
+        assert_eq!(step(of(1), &workload(0, 6), Some(&asked), now), Step::Rest, "the watch is behind");
+        assert_eq!(step(of(1), &workload(0, 8), Some(&asked), now), Step::Write(1));
     }
 
     /// The revision before this one was asked for while its successor, which is older than the answer, was not known yet.
@@ -126,15 +125,15 @@ mod tests {
     async fn another_deployment_is_asked_for_anew() {
         let now = Instant::now();
         let asked = Asked { deployment: "hello-0".into(), replicas: 1, version: Some(7), at: now, writes: 1 };
-        assert_eq!(step(1, &ten(), &workload(0, 6), Some(&asked), now), Step::Write(1));
-        assert_eq!(step(1, &ten(), &workload(1, 6), Some(&asked), now), Step::Rest);
+        assert_eq!(step(of(1), &workload(0, 6), Some(&asked), now), Step::Write(1));
+        assert_eq!(step(of(1), &workload(1, 6), Some(&asked), now), Step::Rest);
     }
 
     #[tokio::test]
     async fn without_versions_time_decides() {
         let now = Instant::now();
         let asked = Asked { deployment: "hello-1".into(), replicas: 1, version: None, at: now, writes: 1 };
-        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now), Step::Wait(now + WATCH_LAG));
-        assert_eq!(step(1, &ten(), &workload(0, 8), Some(&asked), now + WATCH_LAG), Step::Write(1));
+        assert_eq!(step(of(1), &workload(0, 8), Some(&asked), now), Step::Wait(now + WATCH_LAG));
+        assert_eq!(step(of(1), &workload(0, 8), Some(&asked), now + WATCH_LAG), Step::Write(1));
     }
 }

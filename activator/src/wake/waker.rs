@@ -12,8 +12,8 @@ use tracing::{debug, info, warn};
 use super::plan::{self, Asked, Step};
 use super::refusal::{Meaning, meaning};
 use super::scale;
-use crate::function::Function;
 use crate::function::starts::Patience;
+use crate::function::{Function, need};
 use crate::hold::Watch;
 use crate::index::Index;
 use crate::link::Beacon;
@@ -33,6 +33,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 const REFUSALS: u32 = 3;
 /// See [`REFUSALS`].
 const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// A number of replicas that was refused is asked for again after this; until then fewer are.
+const FEWER_FOR: Duration = Duration::from_secs(5);
 
 /// Wakes functions.
 #[derive(Clone)]
@@ -56,6 +58,8 @@ struct Episode {
     conflict: bool,
     refusals: u32,
     refused_since: Option<Instant>,
+    /// More replicas than these were refused, and are not asked for until then.
+    most: Option<(i32, Instant)>,
     backoff: Duration,
     /// Since when requests wait for nothing but an order's end.
     drained_since: Option<Instant>,
@@ -97,6 +101,7 @@ impl Waker {
             conflict: false,
             refusals: 0,
             refused_since: None,
+            most: None,
             backoff: SHORTEST,
             drained_since: None,
         };
@@ -106,6 +111,7 @@ impl Waker {
         while !watch.over() {
             function.look_at_start();
             // Whoever makes a pod free hands it on. This finds what somebody forgot, within a tick.
+            function.pardon();
             function.release();
             let now = Instant::now();
             if let Some(failure) = self.verdict(function, &episode, now) {
@@ -170,7 +176,8 @@ impl Waker {
             return Step::Rest;
         };
         let held = u32::try_from(function.gate.held()).unwrap_or(u32::MAX);
-        plan::step(held, &spec.scaling, workload, episode.asked.as_ref(), now)
+        let most = episode.most.filter(|(_, until)| now < *until).map_or(i32::MAX, |(most, _)| most);
+        plan::step(need(&spec.scaling, held).min(most), workload, episode.asked.as_ref(), now)
     }
 
     async fn write(&self, function: &Function, episode: &mut Episode, replicas: i32) {
@@ -219,6 +226,13 @@ impl Waker {
             }
             Meaning::Refused(words) => {
                 self.metrics.wake(function, WakeResult::Refused);
+                let present = present(function, &deployment, episode.asked.as_ref());
+                if replicas > present.max(1) {
+                    // Whoever limits the number may allow some, and those that are there already answer.
+                    warn!(function = %function.key, replicas, %error, "The API server refuses so many replicas; asking for fewer.");
+                    episode.most = Some((present.max(replicas / 2), at + FEWER_FOR));
+                    return;
+                }
                 episode.refusals += 1;
                 let since = *episode.refused_since.get_or_insert(at);
                 if episode.refusals >= REFUSALS && since.elapsed() >= REFUSED_FOR {
@@ -242,6 +256,14 @@ impl Waker {
             }
         }
     }
+}
+
+/// Replicas that the Deployment has as far as is known, by the watch or by an answer that the watch does not show yet.
+fn present(function: &Function, deployment: &str, asked: Option<&Asked>) -> i32 {
+    let workload = function.workload.load();
+    let watched = workload.as_ref().filter(|workload| *workload.name == *deployment).map_or(0, |seen| seen.replicas);
+    let asked = asked.filter(|asked| *asked.deployment == *deployment).map_or(0, |asked| asked.replicas);
+    watched.max(asked)
 }
 
 #[cfg(test)]

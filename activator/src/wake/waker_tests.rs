@@ -1,5 +1,7 @@
 //! One waker against an API server that is a script, on a clock that moves by itself.
 
+use crds::function::Scaling;
+use futures::FutureExt as _;
 use http::{Request, Response};
 use kube::client::Body;
 use prometheus_client::registry::Registry;
@@ -27,14 +29,49 @@ impl Waker {
 
 /// A function at zero for which one request waits, and its waker at work.
 fn waking() -> (Arc<Function>, Ticket, Api) {
+    let (function, mut tickets, api) = waking_of(Scaling::default(), 0, 1);
+    (function, tickets.remove(0), api)
+}
+
+/// A function with so many replicas for which so many requests wait, and its waker at work.
+fn waking_of(scaling: Scaling, replicas: i32, requests: usize) -> (Arc<Function>, Vec<Ticket>, Api) {
     let (waker, api) = Waker::test(&Metrics::new(&mut Registry::default()));
-    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec::test());
-    function.workload.store(Some(Arc::new(Workload { name: "r1".into(), replicas: 0, version: Some(1) })));
-    let Entry::Wait { ticket, wake: Some(watch) } = function.enter(tokio::time::Instant::now(), false) else {
-        panic!("it did not wait")
+    let function = Function::new(Key::new("shop", "hello"), "f-uid".into(), Spec { scaling, ..Spec::test() });
+    function.workload.store(Some(workload("r1", replicas, 1)));
+    let mut tickets = Vec::new();
+    for _ in 0..requests {
+        let Entry::Wait { ticket, wake } = function.enter(Instant::now(), false) else { panic!("it did not wait") };
+        tickets.push(ticket);
+        if let Some(watch) = wake {
+            waker.start(watch);
+        }
+    }
+    (function, tickets, api)
+}
+
+/// What an API server is asked for in twelve seconds that lets there be no more than `most` replicas.
+async fn asked_with_ceiling(mut api: Api, most: i32) -> Vec<i32> {
+    let mut asked = Vec::new();
+    let serving = async {
+        while let Some((request, respond)) = api.next_request().await {
+            let patch: Value = serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+            let replicas = patch["spec"]["replicas"].as_i64().unwrap().try_into().unwrap();
+            asked.push(replicas);
+            let (code, body) = if replicas > most { (403, refused(403)) } else { (200, scale("9", replicas)) };
+            let body = Body::from(body.to_string().into_bytes());
+            respond.send_response(Response::builder().status(code).body(body).unwrap());
+        }
     };
-    waker.start(watch);
-    (function, ticket, api)
+    assert!(timeout(Duration::from_secs(12), serving).await.is_err());
+    asked
+}
+
+fn scale(version: &str, replicas: i32) -> Value {
+    json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": version}, "spec": {"replicas": replicas}})
+}
+
+fn workload(name: &str, replicas: i32, version: u64) -> Arc<Workload> {
+    Arc::new(Workload { name: name.into(), replicas, version: Some(version) })
 }
 
 async fn answer(api: &mut Api, code: u16, body: Value) {
@@ -65,8 +102,7 @@ async fn a_conflict_is_repeated_at_once_and_then_ever_less_often() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_nobody_announced_is_handed_on() {
     let (function, mut ticket, mut api) = waking();
-    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": "2"}, "spec": {"replicas": 1}});
-    answer(&mut api, 200, scale).await;
+    answer(&mut api, 200, scale("2", 1)).await;
     let pod = Pod::test("a", "r1");
     function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
     pod.prove_ready(Instant::now());
@@ -93,14 +129,47 @@ async fn drained_pods_that_cannot_be_taken_back_are_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_function_that_changes_as_it_is_woken_is_woken_as_what_it_is_now() {
     let (function, _ticket, mut api) = waking();
-    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"resourceVersion": "9"}, "spec": {"replicas": 1}});
-    answer(&mut api, 200, scale.clone()).await;
+    answer(&mut api, 200, scale("9", 1)).await;
     let mut spec = Spec::clone(&function.spec.load());
     spec.revision = "r2".into();
     function.spec.store(Arc::new(spec));
-    function.workload.store(Some(Arc::new(Workload { name: "r2".into(), replicas: 0, version: Some(5) })));
+    function.workload.store(Some(workload("r2", 0, 5)));
     let (asked, respond) = timeout(2 * TICK, api.next_request()).await.expect("it is never woken").unwrap();
     assert!(asked.uri().path().ends_with("/deployments/r2/scale"), "{}", asked.uri());
-    respond.send_response(Response::new(Body::from(scale.to_string().into_bytes())));
+    respond.send_response(Response::new(Body::from(scale("9", 1).to_string().into_bytes())));
     assert!(timeout(10 * TICK, api.next_request()).await.is_err(), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_left_alone_is_asked_again_when_nobody_else_is_left() {
+    let (function, _tickets, _api) = waking_of(Scaling::default(), 1, 1);
+    let pod = Pod::test("a", "r1");
+    pod.prove_ready(Instant::now());
+    let other = Pod::test("b", "r1");
+    other.prove_ready(Instant::now());
+    function.serving.store(Arc::new(vec![Arc::clone(&pod), Arc::clone(&other)]));
+    assert!(function.eject(&pod, "test", Instant::now()));
+    // The other one goes without a word.
+    function.serving.store(Arc::new(vec![Arc::clone(&pod)]));
+    tokio::time::sleep(2 * TICK).await;
+    assert!(!pod.is_ejected());
+}
+
+/// One for each request.
+fn one_each() -> Scaling {
+    Scaling { target: Some(1), target_utilization_percent: 100, max_replicas: 100, ..Scaling::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_so_many_replicas_are_refused_fewer_are_asked_for() {
+    let (_function, mut tickets, api) = waking_of(one_each(), 0, 30);
+    assert_eq!(asked_with_ceiling(api, 20).await, [30, 15, 30, 30]);
+    assert!(tickets.iter_mut().all(|ticket| ticket.granted().now_or_never().is_none()), "somebody was refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_raise_that_is_refused_fails_nobody_who_waits_for_what_is_there() {
+    let (_function, mut tickets, api) = waking_of(one_each(), 5, 30);
+    assert_eq!(asked_with_ceiling(api, 5).await, [[30, 15, 7]; 3].concat());
+    assert!(tickets.iter_mut().all(|ticket| ticket.granted().now_or_never().is_none()), "somebody was refused");
 }
