@@ -95,7 +95,7 @@ impl Prober {
                 () = sleep_until(next) => {
                     let Some(pool) = pod.pool() else { return false };
                     if let Some(leave) = self.leave(attempts.len()) {
-                        let path = Arc::clone(&function.spec.load().readiness);
+                        let path = function.readiness(&pod.revision);
                         attempts.push(attempt(pool, path, &function.key.name, pod.is_lifeless(), leave));
                     }
                     let now = Instant::now();

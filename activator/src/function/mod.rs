@@ -56,6 +56,8 @@ pub struct Workload {
     pub replicas: i32,
     /// `metadata.resourceVersion` as a number, where it is one: newer is greater (KEP-5504).
     pub version: Option<u64>,
+    /// Path that proves its pods ready, if it says so; see [`Function::readiness`].
+    pub readiness: Option<Arc<str>>,
 }
 
 /// One Function, from its first sight to its deletion. A Function that is deleted and created again is another one: its
@@ -108,6 +110,15 @@ impl Function {
             ejecting: Mutex::default(),
             record: Record::default(),
         })
+    }
+
+    /// The path that proves a pod of this revision ready; empty = a TCP connection. The spec's is that of the revision it asks for:
+    /// while another one serves on, its Deployment has the path it came with.
+    pub fn readiness(&self, revision: &str) -> Arc<str> {
+        let spec = self.spec.load();
+        let workload = self.workload.load();
+        let own = workload.as_ref().filter(|workload| *workload.name == *revision && *spec.wanted != *revision);
+        Arc::clone(own.and_then(|workload| workload.readiness.as_ref()).unwrap_or(&spec.readiness))
     }
 
     /// Whether a pod of the serving revision is proved ready, drained, left alone or neither.

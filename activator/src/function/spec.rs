@@ -14,6 +14,8 @@ use crate::path::fault::Fault;
 pub struct Spec {
     /// Name of the serving revision and its Deployment; empty = not set up yet.
     pub revision: Arc<str>,
+    /// Name of the revision that the spec asks for: the serving one, or the one that is to take over.
+    pub wanted: Arc<str>,
     /// Limits and goal of replicas.
     pub scaling: Scaling,
     /// Requests that may wait here.
@@ -28,7 +30,7 @@ pub struct Spec {
     pub port: u16,
     /// Protocol, where a pod does not name it.
     pub protocol: Protocol,
-    /// Path that proves readiness; empty = a TCP connection.
+    /// Path that proves a pod of the wanted revision ready; empty = a TCP connection. See [`super::Function::readiness`].
     pub readiness: Arc<str>,
     /// Whether callers may read what went wrong inside.
     pub debug: bool,
@@ -40,6 +42,7 @@ impl Spec {
         let spec = &function.spec;
         Self {
             revision: function.status.as_ref().map_or("", |status| status.revision.as_str()).into(),
+            wanted: crds::revision::name(function.metadata.name.as_deref().unwrap_or_default(), spec).into(),
             scaling: spec.scaling.clone(),
             queue: usize::try_from(spec.queue.max_requests).unwrap_or(0),
             cold_start: seconds(spec.timeouts.cold_start_seconds),
@@ -97,6 +100,7 @@ impl Spec {
     pub fn test() -> Self {
         Self {
             revision: "r1".into(),
+            wanted: "r1".into(),
             scaling: Scaling::default(),
             queue: 1000,
             cold_start: Duration::from_secs(5),

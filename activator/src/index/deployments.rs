@@ -20,7 +20,8 @@ impl Index {
         // The API server fills `spec.replicas` in: it is there on every Deployment it gives out.
         let replicas = object.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
         let version = object.resource_version().and_then(|version| version.parse().ok());
-        let workload = Arc::new(Workload { name: name.into(), replicas, version });
+        let readiness = object.annotations().get(labels::READINESS_PATH).map(|path| path.as_str().into());
+        let workload = Arc::new(Workload { name: name.into(), replicas, version, readiness });
         let record = DeploymentRecord { workload, refused: runtime::failure::of_deployment(object) };
         let mut inner = self.lock();
         let key = Key::new(&namespace, name);

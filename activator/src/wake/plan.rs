@@ -74,7 +74,7 @@ mod tests {
     use crate::function::need;
 
     fn workload(replicas: i32, version: u64) -> Workload {
-        Workload { name: "hello-1".into(), replicas, version: Some(version) }
+        Workload { name: "hello-1".into(), replicas, version: Some(version), readiness: None }
     }
 
     /// Replicas for so many requests, ten for each and six at most.

@@ -71,7 +71,7 @@ fn scale(version: &str, replicas: i32) -> Value {
 }
 
 fn workload(name: &str, replicas: i32, version: u64) -> Arc<Workload> {
-    Arc::new(Workload { name: name.into(), replicas, version: Some(version) })
+    Arc::new(Workload { name: name.into(), replicas, version: Some(version), readiness: None })
 }
 
 async fn answer(api: &mut Api, code: u16, body: Value) {

@@ -148,6 +148,29 @@ async fn a_deleted_function_answers_its_waiters() {
     );
 }
 
+/// A health check that comes with a new image is none of the old one's, which serves on as long as the new one fails.
+#[tokio::test]
+async fn a_pod_is_proved_by_the_path_its_revision_came_with() {
+    let mut world = world().await;
+    world.deployment_object("r1", 0, &json!({"rouse.dev/readiness-path": "/"}), json!([]));
+    world.function("r1", json!({"readiness": {"path": "/ready"}}));
+    let reply = world.get("/hello");
+    world.expect_wake("r1", 1).await;
+    let pod = TestPod::raw("a", |mut stream, _| async move {
+        use tokio::io::AsyncReadExt as _;
+        let mut buffer = [0; 1024];
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        let answer: &[u8] = match &buffer[..read] {
+            head if head.starts_with(b"GET /ready ") => b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+            _ => b"HTTP/1.1 204 Fine\r\n\r\n",
+        };
+        let _ = stream.write_all(answer).await;
+    })
+    .await;
+    world.appear(&pod, "r1");
+    assert_eq!(reply.await.unwrap().status, 204);
+}
+
 #[tokio::test]
 async fn a_slow_application_is_asked_until_it_answers() {
     let mut world = world_with(json!({"readiness": {"path": "/ready"}}), Limits::default()).await;

@@ -180,11 +180,16 @@ impl World {
     }
 
     pub(crate) fn deployment_saying(&mut self, revision: &str, replicas: i32, conditions: Value) {
+        self.deployment_object(revision, replicas, &json!({}), conditions);
+    }
+
+    /// The same with these annotations, and these conditions in its status.
+    pub(crate) fn deployment_object(&mut self, revision: &str, replicas: i32, annotations: &Value, conditions: Value) {
         self.version += 10;
         let object = json!({
             "metadata": {
                 "namespace": "shop", "name": revision, "resourceVersion": self.version.to_string(), "generation": 1,
-                "labels": labels(revision),
+                "labels": labels(revision), "annotations": annotations,
             },
             "spec": {"replicas": replicas, "selector": {}, "template": {}},
             "status": {"observedGeneration": 1, "conditions": conditions},

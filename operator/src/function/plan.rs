@@ -84,7 +84,10 @@ fn deployment(valid: &Valid, boosted: Option<&Quantity>) -> Deployment {
     if let Some(limit) = boosted {
         epoch = format!("{epoch}{}{}", labels::BOOSTED, limit.0);
     }
-    metadata.annotations = Some(BTreeMap::from([(labels::TEMPLATE_EPOCH.to_owned(), epoch)]));
+    metadata.annotations = Some(BTreeMap::from([
+        (labels::TEMPLATE_EPOCH.to_owned(), epoch),
+        (labels::READINESS_PATH.to_owned(), valid.function.spec.readiness.path.clone()),
+    ]));
     metadata.labels.get_or_insert_default().insert(labels::FUNCTION_UID.to_owned(), valid.uid.clone());
     Deployment {
         metadata,
