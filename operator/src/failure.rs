@@ -10,8 +10,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use crds::FunctionSpec;
 use runtime::failure::Failure;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::stores::Key;
 
@@ -32,13 +33,32 @@ pub struct Verdict {
     pub from_events: bool,
     /// Whether its pods were refused for the higher CPU limit of their start.
     pub of_boost: bool,
+    /// Under which terms it failed.
+    pub terms: Terms,
+    /// Since when this is known.
+    pub since: Instant,
+}
+
+/// What of a spec decides on whether a start succeeds and is no part of the revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    readiness: String,
+    cold_start_seconds: i32,
+}
+
+impl Terms {
+    /// Those of a spec.
+    pub fn of(spec: &FunctionSpec) -> Self {
+        Self { readiness: spec.readiness.path.clone(), cold_start_seconds: spec.timeouts.cold_start_seconds }
+    }
 }
 
 /// All verdicts that stand. Cheap to clone: clones share one map.
 ///
 /// A verdict on the serving revision stands while its failed pods (or its Deployment's refusal) do; one on a revision
-/// that should take over stands until the Function wants another, or, where its start-up boost was refused, until its
-/// Deployment is without one.
+/// that should take over stands until the Function wants another or has other [`Terms`]. Where its start-up boost was
+/// refused it stands until its Deployment is without one, and where what is in the way is outside of the Function, until
+/// it is tried again.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
     map: Arc<RwLock<HashMap<(String, String), Verdict>>>,

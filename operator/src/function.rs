@@ -70,12 +70,18 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let before = function.status.clone().unwrap_or_default();
     let valid = match validate::function(&function, &cx.settings.runtimes) {
         Ok(valid) => valid,
-        Err(invalid) => return tell(cx, &function, &before, Report::Invalid(&invalid), Pass::Done(None)).await,
+        Err(invalid) => {
+            // Nothing takes over, and what is known of starts is looked at again once there is something to compare with.
+            let uid = function.metadata.uid.as_deref().unwrap_or_default();
+            cx.clock.stop(uid);
+            cx.verdicts.replace(uid, Vec::new());
+            return tell(cx, &function, &before, Report::Invalid(&invalid), Pass::Done(None)).await;
+        }
     };
     let refs = resolve::references(cx, &function, &[&valid.revision, &before.revision], now);
     let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
     let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
-    starts::publish(cx, &valid, &starts, &rollout, &before.revision);
+    starts::publish(cx, &valid, &starts, &rollout, &before.revision, now);
     note_refused_boost(cx, &valid, &starts);
     let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
     let plan = plan::function(&valid, &cx.settings, boost);
@@ -119,18 +125,21 @@ fn decide(
     now: Instant,
 ) -> (Rollout, Option<Duration>) {
     let patience = Duration::from_secs(valid.function.spec.timeouts.cold_start_seconds.max(1).unsigned_abs().into());
+    let most = valid.function.spec.scaling.most();
     let mut view = View {
         wanted: &valid.revision,
         serving,
-        serving_replicas: refs.deployment(serving).map(|deployment| apply::replicas(deployment)),
+        serving_replicas: refs.deployment(serving).map(|deployment| apply::replicas(deployment).min(most)),
         serving_ready: starts.serving.ready,
         wanted_ready: starts.wanted.ready,
         wanted_failure: starts.wanted.failed.as_ref().map(|failed| failed.failure.clone()),
+        wanted_lacks: starts::lack(refs, &valid.revision),
         waited: Duration::ZERO,
         patience,
     };
-    // The clock runs only while a new revision is being brought up.
-    if !matches!(rollout::decide(&view), Rollout::Grow { .. }) {
+    // The clock runs only while a new revision is being brought up, and is to have pods.
+    let starting = refs.deployment(&valid.revision).is_some_and(|deployment| apply::replicas(deployment) > 0);
+    if !starting || !matches!(rollout::decide(&view), Rollout::Grow { .. }) {
         cx.clock.stop(&valid.uid);
         return (rollout::decide(&view), None);
     }

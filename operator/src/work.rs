@@ -73,6 +73,7 @@ impl Work {
     /// Forgets what only holds while this process leads.
     pub fn over(&self) {
         self.cx.verdicts.clear();
+        self.cx.clock.clear();
     }
 }
 

@@ -35,6 +35,11 @@ impl Clock {
         now.saturating_duration_since(entry.since)
     }
 
+    /// Forgets all: another process leads now.
+    pub fn clear(&self) {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// No revision is starting.
     pub fn stop(&self, function_uid: &str) {
         self.started.lock().unwrap_or_else(PoisonError::into_inner).remove(function_uid);

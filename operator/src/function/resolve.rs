@@ -20,7 +20,8 @@ use crate::{context::Context, recent::Recent, stores::Key};
 pub struct References {
     /// Deployments that carry the Function's name in their label.
     pub deployments: Vec<Arc<Deployment>>,
-    /// Pods of this very Function, not of an earlier one of its name; the ones being deleted included.
+    /// Pods of this very Function, not of an earlier one of its name; the ones being deleted included, and those that have
+    /// ended not: a ReplicaSet leaves an evicted one behind for ever, and counts it no more.
     pub pods: Vec<Arc<Pod>>,
     /// The Service.
     pub service: Option<Arc<Service>>,
@@ -61,7 +62,11 @@ pub fn references(cx: &Context, function: &Function, revisions: &[&str], now: In
         let reference = ObjectRef::new(revision).within(&namespace);
         deployments.extend(if known { None } else { recent.deployments.newest(&reference, None, now) });
     }
-    let ours = |pod: &Arc<Pod>| pod.labels().get(labels::FUNCTION_UID) == function.metadata.uid.as_ref();
+    let ours = |pod: &Arc<Pod>| {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        pod.labels().get(labels::FUNCTION_UID) == function.metadata.uid.as_ref()
+            && !matches!(phase, Some("Succeeded" | "Failed"))
+    };
     References {
         deployments,
         pods: cx.stores.pods.of(&key).into_iter().filter(ours).collect(),

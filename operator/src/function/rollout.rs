@@ -12,7 +12,7 @@ pub struct View<'a> {
     pub wanted: &'a str,
     /// The revision that serves, by the Function's status; empty before the first.
     pub serving: &'a str,
-    /// Replicas wanted of the serving revision; `None` = it has no Deployment.
+    /// Replicas wanted of the serving revision, and no more than there may be; `None` = it has no Deployment.
     pub serving_replicas: Option<i32>,
     /// How many of its pods every activator has proved ready; `None` = not known now.
     pub serving_ready: Option<usize>,
@@ -20,6 +20,8 @@ pub struct View<'a> {
     pub wanted_ready: Option<usize>,
     /// Why the wanted revision does not start, if it does not.
     pub wanted_failure: Option<Failure>,
+    /// Why the wanted revision has not all its pods, if some find no node or are refused.
+    pub wanted_lacks: Option<Failure>,
     /// How long the wanted revision has been starting without another of its pods becoming ready.
     pub waited: Duration,
     /// How long it may.
@@ -55,14 +57,15 @@ impl Rollout {
 
 /// Decides.
 ///
-/// At zero the switch is immediate and starts nothing, except to a revision that is known to be broken; one that merely
-/// found no room beside the old one gets its turn then. Above zero the wanted revision must first have as many ready pods
+/// At zero, or where nothing is to run, the switch is immediate and starts nothing, except to a revision that is known to be
+/// broken; one that merely found no room beside the old one, or not enough, gets its turn then. Above zero the wanted revision must first have as many ready pods
 /// as the serving one, by every activator's own probe. While that is not known, nothing moves.
 pub fn decide(view: &View<'_>) -> Rollout {
     if view.serving.is_empty() || view.serving == view.wanted {
         return Rollout::Steady;
     }
-    let load = view.serving_replicas.unwrap_or(0);
+    // Nothing is there that could serve on.
+    let Some(load) = view.serving_replicas else { return Rollout::Switch };
     if let Some(failure) = &view.wanted_failure {
         let found_no_room = matches!(failure.reason, Reason::Unschedulable | Reason::PodsRefused);
         return if load == 0 && found_no_room { Rollout::Switch } else { Rollout::Failed(failure.clone()) };
@@ -74,10 +77,10 @@ pub fn decide(view: &View<'_>) -> Rollout {
     let need = view.serving_ready.unwrap_or(usize::MAX).clamp(1, usize::try_from(load).unwrap_or(1));
     match view.wanted_ready {
         Some(ready) if ready >= need => Rollout::Switch,
-        _ if view.waited >= view.patience => Rollout::Failed(Failure::new(
-            Reason::RevisionFailed,
-            format!("it did not become ready within {} s", view.patience.as_secs()),
-        )),
+        _ if view.waited >= view.patience => Rollout::Failed(view.wanted_lacks.clone().unwrap_or_else(|| {
+            let words = format!("it did not become ready within {} s", view.patience.as_secs());
+            Failure::new(Reason::RevisionFailed, words)
+        })),
         _ => Rollout::Grow { replicas: load },
     }
 }

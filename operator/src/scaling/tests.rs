@@ -29,7 +29,7 @@ use super::{Context, Handle, Metrics, Settings, ledger::Ledger, scaler::Scaler};
 use crate::{
     boost::Refusals,
     events::Events,
-    failure::{Verdict, Verdicts},
+    failure::{Terms, Verdict, Verdicts},
     leadership::{Leadership, Term},
     link::{
         Board,
@@ -346,6 +346,8 @@ fn failed(pods: &[&str]) -> Verdict {
         failure: Failure::new(Reason::VolumeMountError, "the ConfigMap is missing"),
         from_events: true,
         of_boost: false,
+        terms: Terms::default(),
+        since: Instant::now(),
     }
 }
 

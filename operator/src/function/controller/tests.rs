@@ -4,7 +4,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::{
-    failure::Verdict,
+    failure::{Terms, Verdict},
     testing::{
         World,
         fixtures::{UID, function},
@@ -39,6 +39,8 @@ async fn every_function_gets_a_pass_and_another_after_an_error() {
         failure: Failure::new(crds::Reason::CrashLoop, "words"),
         from_events: false,
         of_boost: false,
+        terms: Terms::default(),
+        since: Instant::now(),
     };
     world.cx.verdicts.replace(UID, vec![verdict]);
     world.api.remove("functions", "hello");

@@ -8,6 +8,7 @@ fn view() -> View<'static> {
         serving_ready: Some(3),
         wanted_ready: Some(0),
         wanted_failure: None,
+        wanted_lacks: None,
         waited: Duration::ZERO,
         patience: Duration::from_secs(60),
     }
@@ -38,6 +39,21 @@ fn decisions() {
             Rollout::Switch,
         ),
         ("the old Deployment is gone", View { serving_replicas: None, ..view() }, Rollout::Switch),
+        (
+            "broken, and the old Deployment is gone",
+            View { serving_replicas: None, wanted_failure: failed(Reason::CrashLoop), ..view() },
+            Rollout::Switch,
+        ),
+        (
+            "too late, as there was room for some",
+            View { wanted_ready: Some(2), wanted_lacks: failed(Reason::Unschedulable), waited: late, ..view() },
+            broken(Reason::Unschedulable),
+        ),
+        (
+            "room for some so far",
+            View { wanted_ready: Some(2), wanted_lacks: failed(Reason::Unschedulable), ..view() },
+            grow(3),
+        ),
         ("none ready", view(), grow(3)),
         ("some ready", View { wanted_ready: Some(2), ..view() }, grow(3)),
         ("as many ready", View { wanted_ready: Some(3), ..view() }, Rollout::Switch),

@@ -63,7 +63,8 @@ async fn above_zero_a_new_revision_takes_over_when_as_many_pods_are_ready() {
     world.api.remove("pods", &format!("{old}-0"));
     world.settle("hello").await;
     assert_eq!(world.api.news(), Vec::<String>::new());
-    world.api.remove("pods", &format!("{old}-1"));
+    // An evicted pod stays until somebody deletes it.
+    world.api.change("pods", &format!("{old}-1"), &json!({"status": {"phase": "Failed", "reason": "Evicted"}}));
     world.settle("hello").await;
     assert_eq!(world.api.news(), [format!("delete deployments {old}")]);
 }
@@ -79,6 +80,9 @@ async fn a_new_revision_that_never_becomes_ready_leaves_the_old_one_serving() {
         "hello",
         &json!({"metadata": {"generation": 2}, "spec": {"image": "registry.example/hello:2"}}),
     );
+    world.sync();
+    world.pass("hello").await.unwrap();
+    // Its time begins when it is to have pods.
     world.sync();
     let Pass::Done(Some(wait)) = world.pass("hello").await.unwrap() else { panic!("it waits for the deadline") };
     assert_eq!(wait, Duration::from_secs(60));
@@ -102,4 +106,163 @@ async fn a_new_revision_that_never_becomes_ready_leaves_the_old_one_serving() {
     world.settle("hello").await;
     assert_eq!(says(&world, ConditionType::Stalled), None);
     assert_eq!(world.cx.verdicts.of(UID, &new), None);
+}
+
+/// A world with a Function that runs, and the names of its revision and of the one that its spec asks for now.
+async fn rolling_out(spec: Value) -> (World, String, String) {
+    let mut world = at_zero().await;
+    let old = revision_of(json!({}));
+    scale(&world, &old, 1);
+    world.settle("hello").await;
+    change(&mut world, 2, &spec);
+    (world, old, revision_of(spec))
+}
+
+fn change(world: &mut World, generation: i64, spec: &Value) {
+    world.api.change("functions", "hello", &json!({"metadata": {"generation": generation}, "spec": spec}));
+    world.sync();
+}
+
+fn replicas_of(world: &World, revision: &str) -> Value {
+    world.api.get("deployments", revision).unwrap()["spec"]["replicas"].clone()
+}
+
+/// What is no part of a revision may have been what was wrong.
+#[tokio::test(start_paused = true)]
+async fn a_new_revision_that_was_late_is_tried_again_under_other_terms() {
+    for better in [json!({"readiness": {"path": "/ok"}}), json!({"timeouts": {"coldStartSeconds": 90}})] {
+        let (mut world, _, new) = rolling_out(json!({"image": "registry.example/hello:2"})).await;
+        world.settle("hello").await;
+        advance(Duration::from_secs(60)).await;
+        world.settle("hello").await;
+        assert_eq!(says(&world, ConditionType::Stalled), said("True", Reason::RevisionFailed));
+        change(&mut world, 3, &json!({"scaling": {"maxReplicas": 7}}));
+        world.settle("hello").await;
+        assert!(world.cx.verdicts.of(UID, &new).is_some(), "that changes nothing");
+        change(&mut world, 4, &better);
+        world.settle("hello").await;
+        assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::RollingOut), "{better}");
+        assert_eq!(world.cx.verdicts.of(UID, &new), None);
+    }
+}
+
+/// The registry is there again, and nobody tells.
+#[tokio::test(start_paused = true)]
+async fn what_failed_for_something_outside_is_tried_again_after_a_while() {
+    for (reason, again) in [("ImagePullBackOff", true), ("InvalidImageName", false)] {
+        let (mut world, old, new) = rolling_out(json!({"image": "registry.example/hello:2"})).await;
+        world.settle("hello").await;
+        let uid = format!("{new}-0");
+        let mut waits = pod(&new, &uid);
+        waits["status"]["containerStatuses"] = json!([container(json!({"waiting": {"reason": reason}}))]);
+        world.api.put("pods", waits);
+        world.settle("hello").await;
+        assert!(world.cx.verdicts.of(UID, &new).is_some());
+        // The autoscaler has lowered it.
+        world.api.change("deployments", &new, &json!({"spec": {"replicas": 0}}));
+        world.api.remove("pods", &uid);
+        world.settle("hello").await;
+        advance(starts::TRY_AGAIN - Duration::from_secs(10)).await;
+        world.settle("hello").await;
+        assert!(world.cx.verdicts.of(UID, &new).is_some(), "{reason}");
+        advance(Duration::from_secs(10)).await;
+        world.settle("hello").await;
+        assert_eq!(world.cx.verdicts.of(UID, &new).is_none(), again, "{reason}");
+        assert_eq!(world.function("hello").status.unwrap().revision, old);
+    }
+}
+
+/// At zero it would take the place of what works.
+#[tokio::test(start_paused = true)]
+async fn what_failed_does_not_take_over_at_zero_however_long_ago() {
+    let (mut world, old, new) = rolling_out(json!({"image": "registry.example/hello:2"})).await;
+    world.settle("hello").await;
+    let mut waits = pod(&new, "n");
+    waits["status"]["containerStatuses"] = json!([container(json!({"waiting": {"reason": "ImagePullBackOff"}}))]);
+    world.api.put("pods", waits);
+    world.settle("hello").await;
+    world.api.remove("pods", "n");
+    world.api.remove("pods", &format!("{old}-0"));
+    for revision in [&old, &new] {
+        world.api.change("deployments", revision, &json!({"spec": {"replicas": 0}}));
+    }
+    world.settle("hello").await;
+    advance(2 * starts::TRY_AGAIN).await;
+    world.settle("hello").await;
+    assert_eq!(world.function("hello").status.unwrap().revision, old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_revision_that_could_not_be_made_has_its_time_before_it() {
+    let mut world = at_zero().await;
+    let (old, new) = (revision_of(json!({})), revision_of(json!({"image": "registry.example/hello:2"})));
+    scale(&world, &old, 1);
+    world.settle("hello").await;
+    world.api.refuse("create deployments", 403, "exceeded quota");
+    change(&mut world, 2, &json!({"image": "registry.example/hello:2"}));
+    world.pass("hello").await.unwrap();
+    advance(Duration::from_secs(100)).await;
+    world.pass("hello").await.unwrap();
+    world.api.relent();
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::RollingOut));
+    assert_eq!(replicas_of(&world, &new), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_starts_ends_with_a_spec_that_is_not_valid() {
+    let (mut world, _, new) = rolling_out(json!({"image": "registry.example/hello:2"})).await;
+    world.settle("hello").await;
+    advance(Duration::from_secs(60)).await;
+    world.settle("hello").await;
+    assert!(world.cx.verdicts.of(UID, &new).is_some());
+    change(&mut world, 3, &json!({"pod": {"annotations": {"rouse.dev/a": "b"}}}));
+    world.settle("hello").await;
+    assert_eq!(world.cx.verdicts.all(), []);
+    change(&mut world, 4, &json!({"pod": null}));
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::RollingOut), "its time begins anew");
+}
+
+/// A cluster with room for one of two.
+#[tokio::test(start_paused = true)]
+async fn a_new_revision_that_finds_room_for_a_part_has_its_turn_at_zero() {
+    let mut world = at_zero().await;
+    let (old, new) = (revision_of(json!({})), revision_of(json!({"image": "registry.example/hello:2"})));
+    scale(&world, &old, 2);
+    world.settle("hello").await;
+    change(&mut world, 2, &json!({"image": "registry.example/hello:2"}));
+    world.settle("hello").await;
+    scale(&world, &new, 2);
+    let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"});
+    let second = format!("{new}-1");
+    world.api.change(
+        "pods",
+        &second,
+        &json!({"status": {"phase": "Pending", "conditions": [condition], "containerStatuses": null}}),
+    );
+    world.probed(&second, false);
+    world.settle("hello").await;
+    advance(Duration::from_secs(60)).await;
+    world.settle("hello").await;
+    assert_eq!(world.cx.verdicts.of(UID, &new).unwrap().failure.reason, Reason::Unschedulable);
+    world.api.change("deployments", &old, &json!({"spec": {"replicas": 0}}));
+    (0..2).for_each(|n| world.api.remove("pods", &format!("{old}-{n}")));
+    world.settle("hello").await;
+    assert_eq!(world.function("hello").status.unwrap().revision, new);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_revision_starts_no_more_than_there_may_be() {
+    for (scaling, replicas) in
+        [(json!({"mode": "Paused"}), 0), (json!({"mode": "Manual", "replicas": 1}), 1), (json!({"maxReplicas": 2}), 2)]
+    {
+        let mut world = at_zero().await;
+        scale(&world, &revision_of(json!({})), 3);
+        world.settle("hello").await;
+        let spec = json!({"image": "registry.example/hello:2", "scaling": scaling});
+        change(&mut world, 2, &spec);
+        world.pass("hello").await.unwrap();
+        assert_eq!(replicas_of(&world, &revision_of(spec)), replicas, "{scaling}");
+    }
 }

@@ -4,9 +4,10 @@ use crds::Reason;
 use kube::{Resource, runtime::reflector::ObjectRef};
 use runtime::failure::Failure;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
-use crate::scaling::tests::Cluster;
+use crate::{failure::Terms, scaling::tests::Cluster};
 
 fn deployment(name: &str, uid: &str, replicas: i32) -> Value {
     json!({
@@ -71,6 +72,8 @@ fn verdict(revision: &str, pods: &[&str]) -> Verdict {
         failure: Failure::new(Reason::CrashLoop, "it crashes"),
         from_events: false,
         of_boost: false,
+        terms: Terms::default(),
+        since: Instant::now(),
     }
 }
 
