@@ -114,7 +114,7 @@ pub async fn plan(
         ensure(cx, valid, refs.service_account.clone(), account, &cx.recent.service_accounts).await?;
     }
     let seen = refs.deployment(&valid.revision).cloned();
-    source::ensure(cx, valid, seen.as_ref(), failure).await?;
+    source::ensure(cx, valid, seen.as_ref(), rollout, failure).await?;
     let is_new = seen.is_none();
     let wanted = Box::pin(deployment::ensure(cx, valid, seen, plan.deployment, rollout.replicas())).await;
     if is_new && valid.function.spec.source.is_some() && matches!(wanted, Err(Stop::Refused(..))) {
@@ -131,12 +131,11 @@ pub async fn plan(
     };
     let mut all = true;
     for retired in refs.deployments.iter().filter(|d| is_retired(d, valid, &[serving, &applied.revision], refs)) {
-        // In this order, so that a Deployment that is there, and that the spec may ask for again, has its code.
-        if !deployment::delete(cx, retired).await? {
-            all = false;
-        } else if retired.labels().contains_key(labels::RUNTIME) {
+        // In this order, as only the Deployment tells that there is code: where the second fails, it is seen again.
+        if retired.labels().contains_key(labels::RUNTIME) {
             source::delete(cx, valid, &retired.name_any()).await?;
         }
+        all &= deployment::delete(cx, retired).await?;
     }
     Ok((applied, all))
 }

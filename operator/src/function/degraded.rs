@@ -36,41 +36,57 @@ pub fn schedules(schedules: &[Schedule]) -> Option<Degraded> {
 }
 
 /// A write of a Deployment's replicas by somebody else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Write {
     deployment: String,
     manager: String,
+    /// The Deployment's `metadata.generation`, by which a further write is told from this one.
+    generation: Option<i64>,
+    /// When it was, if Kubernetes notes that; else when it was first seen.
     at: Timestamp,
+    /// Whether Kubernetes notes it.
+    timed: bool,
 }
 
-/// Per Function (UID): the last foreign write of replicas that was seen.
+impl Write {
+    /// The one that a Deployment shows, which may have been seen `before`.
+    fn shown(deployment: &Deployment, before: &[Self], now: Timestamp) -> Option<Self> {
+        let (manager, at) = foreign_scaler(deployment)?;
+        let (name, generation) = (deployment.name_any(), deployment.metadata.generation);
+        let same = |one: &&Self| one.deployment == name && one.manager == manager && one.generation == generation;
+        let seen = || before.iter().find(same).map_or(now, |one| one.at);
+        let manager = manager.to_owned();
+        Some(Self { at: at.unwrap_or_else(seen), timed: at.is_some(), deployment: name, manager, generation })
+    }
+}
+
+/// Per Function (UID): the last foreign write of replicas that was seen, while it is told of, and those that are shown
+/// without a time, so that they are not taken for new. A process that has just started takes them for new once.
 #[derive(Debug, Default)]
 pub struct Foreign {
-    seen: Mutex<HashMap<String, Write>>,
+    seen: Mutex<HashMap<String, Vec<Write>>>,
 }
 
 impl Foreign {
     /// Takes in what the Deployments of a Function show; gives what is to be told, and for how long still. `deployments`:
     /// as the store keeps them.
     pub fn look(&self, valid: &Valid, deployments: &[Arc<Deployment>], now: Timestamp) -> Option<(Degraded, Duration)> {
-        let ours = deployments.iter().filter(|d| d.labels().get(labels::FUNCTION_UID) == Some(&valid.uid));
-        let writes = ours.filter_map(|deployment| {
-            let (manager, at) = foreign_scaler(deployment)?;
-            Some(Write { deployment: deployment.name_any(), manager: manager.to_owned(), at: at.unwrap_or(now) })
-        });
-        let newest = writes.max_by_key(|write| write.at);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.is_none() && !seen.contains_key(&valid.uid) {
-            return None;
-        }
-        let before = seen.remove(&valid.uid);
-        let write = newest.into_iter().chain(before).max_by_key(|write| write.at)?;
+        let before = seen.remove(&valid.uid).unwrap_or_default();
+        let ours = deployments.iter().filter(|d| d.labels().get(labels::FUNCTION_UID) == Some(&valid.uid));
+        let shown: Vec<Write> = ours.filter_map(|deployment| Write::shown(deployment, &before, now)).collect();
+        let newest = shown.iter().chain(&before).max_by_key(|write| write.at)?;
         // A write from the future is one from now: clocks are compared, not trusted.
-        let age = Duration::try_from(now.duration_since(write.at)).unwrap_or_default();
-        let left = TOLD.checked_sub(age).filter(|left| !left.is_zero())?;
-        let degraded = Degraded { reason: Reason::ForeignScaler, message: message(&valid.name, &write) };
-        seen.insert(valid.uid.clone(), write);
-        Some((degraded, left))
+        let age = Duration::try_from(now.duration_since(newest.at)).unwrap_or_default();
+        let left = TOLD.checked_sub(age).filter(|left| !left.is_zero());
+        let mut kept: Vec<Write> = shown.iter().filter(|write| !write.timed).cloned().collect();
+        if left.is_some() && !kept.contains(newest) {
+            kept.push(newest.clone());
+        }
+        if !kept.is_empty() {
+            seen.insert(valid.uid.clone(), kept);
+        }
+        left.map(|left| (Degraded { reason: Reason::ForeignScaler, message: message(&valid.name, newest) }, left))
     }
 
     /// It is gone.

@@ -1,6 +1,7 @@
 //! What a Function says of itself. Written on transitions only.
 
 mod events;
+mod live;
 mod report;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::{
     status::{self, Written},
 };
 
-pub use report::{Report, report};
+pub use report::{After, Report, report};
 
 /// Waking and going idle are told this late: a status write must not compete with the cold start that it tells of, and a
 /// function that wakes and sleeps all the time need not say so each time.
@@ -30,9 +31,16 @@ pub async fn publish(
     cx: &Context,
     function: &Function,
     before: &FunctionStatus,
-    after: FunctionStatus,
+    after: After,
     now: Instant,
 ) -> Result<Option<Duration>, CallError> {
+    let after = match after {
+        After::Whole(after) => after,
+        After::Stuck(after) => {
+            let live = live::look(cx, function, &after.revision, now);
+            report::scaled(function, after, live, &Time(Timestamp::now()))
+        }
+    };
     let uid = function.metadata.uid.as_deref().unwrap_or_default();
     if *before == after {
         cx.lazy.forget(uid);

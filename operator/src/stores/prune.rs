@@ -95,8 +95,8 @@ fn foreign(deployment: &Deployment) -> Option<(String, Option<Timestamp>)> {
     foreign.max_by_key(|(_, at)| (at.is_none(), *at))
 }
 
-/// The last foreign write of the replicas of a kept Deployment: field manager and time, where Kubernetes notes one. It shows until one of us writes
-/// another number.
+/// The last foreign write of the replicas of a kept Deployment: field manager and time, where Kubernetes notes one. It
+/// shows until one of us writes another number.
 pub fn foreign_scaler(deployment: &Deployment) -> Option<(&str, Option<Timestamp>)> {
     let (at, manager) = deployment.annotations().get(FOREIGN)?.split_once(' ')?;
     Some((manager, at.parse().ok()))

@@ -1,6 +1,6 @@
 //! The ConfigMap with a revision's code. It is not watched, which would need the right to list every ConfigMap of the
-//! cluster: it is made before the Deployment and is immutable, so a Deployment says that it is there. Where a pod says that
-//! it is not, it is made again.
+//! cluster: it is made before the Deployment and is immutable, so a Deployment says that it is there. It goes before the
+//! Deployment, too, so one that comes back at zero does not say so, and where a pod says that it is not, it is made again.
 
 use std::sync::Arc;
 
@@ -17,22 +17,27 @@ use super::{
     DEADLINE, Stop,
     child::{Made, child, create, may_write},
     owner::{self, Owner},
+    replicas,
 };
 use crate::{
     context::Context,
-    function::{plan::config_map, validate::Valid},
+    function::{plan::config_map, rollout::Rollout, validate::Valid},
     metrics::ApiWrite,
 };
 
-/// Makes sure that the code is there. `deployment`: that of its revision; `failure`: why that does not start.
+/// Makes sure that the code is there. `deployment`: that of its revision; `failure`: why that does not start. It is asked
+/// for again where the revision is about to take over with a Deployment of before.
 pub(super) async fn ensure(
     cx: &Context,
     valid: &Valid,
     deployment: Option<&Arc<Deployment>>,
+    rollout: &Rollout,
     failure: Option<&Failure>,
 ) -> Result<(), Stop> {
     let is_missing = failure.is_some_and(|failure| failure.reason == Reason::ContainerConfigError);
-    if deployment.is_some() && !is_missing {
+    let takes_over = matches!(rollout, Rollout::Switch | Rollout::Grow { .. });
+    let comes_back = takes_over && deployment.is_some_and(|deployment| replicas(deployment) == 0);
+    if deployment.is_some() && !comes_back && !is_missing {
         return Ok(());
     }
     let Some(want) = config_map(valid) else { return Ok(()) };
@@ -46,7 +51,7 @@ pub(super) async fn ensure(
     }
 }
 
-/// Deletes the code of a revision without a Deployment, if it is there and ours.
+/// Deletes the code of a revision that nothing runs of, if it is there and ours.
 pub(super) async fn delete(cx: &Context, valid: &Valid, revision: &str) -> Result<(), Stop> {
     let api: Api<ConfigMap> = Api::namespaced(cx.client.clone(), &valid.namespace);
     let there = match within(DEADLINE, api.get_opt(revision)).await {

@@ -10,10 +10,14 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn deployment(uid: &str, manager: &str) -> Arc<Deployment> {
-    let entry: Value = json!({"manager": manager, "operation": "Update", "subresource": "scale", "time": WRITTEN,
+    written("hello-1", uid, manager, 1, Some(WRITTEN))
+}
+
+fn written(name: &str, uid: &str, manager: &str, generation: i64, time: Option<&str>) -> Arc<Deployment> {
+    let entry: Value = json!({"manager": manager, "operation": "Update", "subresource": "scale", "time": time,
         "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
     let mut deployment: Deployment = serde_json::from_value(json!({
-        "metadata": {"name": "hello-1", "labels": {labels::FUNCTION_UID: uid}, "managedFields": [entry]},
+        "metadata": {"name": name, "generation": generation, "labels": {labels::FUNCTION_UID: uid}, "managedFields": [entry]},
         "spec": {"selector": {}, "template": {}},
     }))
     .unwrap();
@@ -35,6 +39,28 @@ fn a_foreign_write_is_told_of_for_ten_minutes_though_its_trace_is_gone() {
     assert_eq!(foreign.look(&valid, &ours, at(600)), None);
     // It stays as it was left, and is no news for ever.
     assert_eq!(foreign.look(&valid, &[deployment(&valid.uid, "kubectl")], at(700)), None);
+    assert!(foreign.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_write_without_a_time_is_as_old_as_its_first_sight() {
+    let foreign = Foreign::default();
+    let valid = fixtures::valid(json!({}));
+    let scaled = |name: &str, generation: i64| written(name, &valid.uid, "kubectl", generation, None);
+    let left = |deployments: &[Arc<Deployment>], now: i64| {
+        foreign.look(&valid, deployments, at(now)).map(|(_, left)| left.as_secs())
+    };
+    assert_eq!(left(&[scaled("hello-1", 5)], 0), Some(600));
+    assert_eq!(left(&[scaled("hello-1", 5)], 200), Some(400));
+    let both = [scaled("hello-1", 5), scaled("hello-2", 1)];
+    assert_eq!(left(&both, 300), Some(600), "another Deployment's is another write");
+    assert_eq!(left(&both, 700), Some(200));
+    for now in [900, 901, 5000] {
+        assert_eq!(left(&both, now), None, "{now}");
+    }
+    assert_eq!(left(&[scaled("hello-1", 5), scaled("hello-2", 2)], 6000), Some(600), "it was written again");
+    assert_eq!(left(&[], 6100), Some(500));
+    assert_eq!(left(&[], 6600), None);
     assert!(foreign.seen.lock().unwrap().is_empty());
 }
 

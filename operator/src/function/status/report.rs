@@ -9,8 +9,12 @@ use crate::function::{
     degraded::Degraded,
     rollout::Rollout,
     starts::Started,
+    status::live::Live,
     validate::Invalid,
 };
+
+/// Of starts that are well.
+const STARTS: &str = "No start has failed since the last one that succeeded.";
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -34,14 +38,18 @@ pub enum Report<'a> {
     },
 }
 
+/// The status after a pass.
+#[derive(Clone, Debug)]
+pub enum After {
+    /// All of it.
+    Whole(FunctionStatus),
+    /// The spec cannot be carried out, and so the pass has not looked at how the revision that serves is scaled. What was
+    /// said of that is to be brought up to date with [`scaled`].
+    Stuck(FunctionStatus),
+}
+
 /// The status after a pass. `url`: the function's address outside the cluster.
-pub fn report(
-    function: &Function,
-    before: &FunctionStatus,
-    report: &Report<'_>,
-    url: String,
-    now: &Time,
-) -> FunctionStatus {
+pub fn report(function: &Function, before: &FunctionStatus, report: &Report<'_>, url: String, now: &Time) -> After {
     let generation = function.metadata.generation.unwrap_or_default();
     let mut out =
         Writer { status: FunctionStatus { observed_generation: generation, ..before.clone() }, generation, now };
@@ -54,6 +62,23 @@ pub fn report(
             out.degraded(degraded);
         }
     }
+    let is_whole = matches!(report, Report::Applied { .. }) || out.status.revision.is_empty();
+    if is_whole { After::Whole(out.status) } else { After::Stuck(out.status) }
+}
+
+/// The status with how its revision is scaled. What it says of that keeps the generation that it had: whoever waits for a
+/// later one to be ready is not told that it is.
+pub(super) fn scaled(function: &Function, status: FunctionStatus, live: Live, now: &Time) -> FunctionStatus {
+    let told = |kind| condition::find(&status.conditions, kind);
+    let generation =
+        told(ConditionType::Ready).and_then(|c| c.observed_generation).unwrap_or(status.observed_generation);
+    let failed = told(ConditionType::WorkloadAvailable).filter(|c| c.status == "False" && !live.ready);
+    let failure = failed.and_then(|c| Some((Reason::parse(&c.reason)?, c.message.clone())));
+    let mut out = Writer { status, generation, now };
+    if failure.is_none() {
+        out.set(ConditionType::WorkloadAvailable, true, Reason::Ready, STARTS);
+    }
+    out.scale(function, live, failure);
     out.status
 }
 
@@ -72,7 +97,7 @@ impl Writer<'_> {
         condition::clear(&mut self.status.conditions, kind);
     }
 
-    /// What an earlier spec said of a revision that serves on stays said.
+    /// A revision that serves on is ready, or not, by how it is scaled.
     fn not_ready(&mut self, reason: Reason, message: &str) {
         if self.status.revision.is_empty() {
             self.set(ConditionType::Ready, false, reason, message);
@@ -125,19 +150,28 @@ impl Writer<'_> {
     ) {
         let (name, namespace) = (function.name_any(), function.namespace().unwrap_or_default());
         self.status.revision.clone_from(&applied.revision);
-        self.status.replicas = applied.replicas;
         self.status.selector = labels::pods_of(&name, &applied.revision);
         self.set(ConditionType::SourceValid, true, Reason::Valid, "The spec passed every check.");
         let address = format!("http://{name}.{namespace} leads to the activator.");
         self.set(ConditionType::Addressable, true, Reason::ServiceReady, address);
         let failure = self.start(before, applied, serving);
-        let ready = serving.ready.unwrap_or(0) > 0;
-        match (applied.replicas > 0, ready) {
+        self.scale(function, Live { replicas: applied.replicas, ready: serving.ready.unwrap_or(0) > 0 }, failure);
+        self.rollout(before, applied, rollout, wanted);
+    }
+
+    /// How the revision that serves is scaled, and what becomes of the next request. `failure`: of its last start.
+    fn scale(&mut self, function: &Function, live: Live, failure: Option<(Reason, String)>) {
+        self.status.replicas = live.replicas;
+        match (live.replicas > 0, live.ready) {
             (true, true) => self.set(ConditionType::Active, true, Reason::Running, "Pods run."),
             (true, false) => self.set(ConditionType::Active, true, Reason::Starting, "The first pod starts."),
             (false, _) => self.set(ConditionType::Active, false, Reason::ScaledToZero, "No pod is wanted."),
         }
-        let scaling = &function.spec.scaling;
+        // Without an address there is no next request.
+        if condition::find(&self.status.conditions, ConditionType::Addressable).is_some_and(|c| c.status == "False") {
+            return;
+        }
+        let (name, scaling) = (function.name_any(), &function.spec.scaling);
         match failure {
             _ if scaling.mode == Mode::Paused => {
                 let text = "spec.scaling.mode is Paused: requests are refused.";
@@ -151,15 +185,14 @@ impl Writer<'_> {
                 self.set(ConditionType::Ready, false, Reason::ScaledToZeroByHand, text);
             }
             Some((reason, message)) => self.set(ConditionType::Ready, false, reason, message),
-            None if applied.replicas == 0 && scaling.mode == Mode::Manual => {
+            None if live.replicas == 0 && scaling.mode == Mode::Manual => {
                 self.set(ConditionType::Ready, true, Reason::Starting, "Requests wait for the first pod.");
             }
-            None if applied.replicas == 0 => {
+            None if live.replicas == 0 => {
                 self.set(ConditionType::Ready, true, Reason::ScaledToZero, "The next request starts a pod.");
             }
             None => self.set(ConditionType::Ready, true, Reason::Ready, "Requests are served."),
         }
-        self.rollout(before, applied, rollout, wanted);
     }
 
     /// All of it in one condition, under the first reason.
@@ -220,7 +253,7 @@ impl Writer<'_> {
         };
         match &failure {
             Some((reason, message)) => self.set(KIND, false, *reason, message.as_str()),
-            None => self.set(KIND, true, Reason::Ready, "No start has failed since the last one that succeeded."),
+            None => self.set(KIND, true, Reason::Ready, STARTS),
         }
         failure
     }

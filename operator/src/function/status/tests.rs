@@ -21,7 +21,9 @@ fn applied(before: &FunctionStatus, revision: &str, replicas: i32, ready: usize,
     let rollout = Rollout::Steady;
     let report_ =
         Report::Applied { applied: &applied, serving: &serving, rollout: &rollout, wanted: revision, degraded: &[] };
-    report(&function(), before, &report_, "http://hello".to_owned(), &at(now))
+    let after = report(&function(), before, &report_, "http://hello".to_owned(), &at(now));
+    let After::Whole(after) = after else { panic!("it is applied") };
+    after
 }
 
 #[test]

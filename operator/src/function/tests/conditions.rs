@@ -83,6 +83,111 @@ async fn a_paused_function_says_so() {
     assert_eq!(world.api.news(), ["patch functions hello status"]);
 }
 
+/// A world in which one pod serves and then a spec of generation 2 cannot be carried out.
+async fn stuck(spec: Value) -> World {
+    let mut world = at_zero().await;
+    scale(&world, &revision_of(json!({})), 1);
+    world.settle("hello").await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready));
+    world.api.refuse("create deployments", 403, "exceeded quota");
+    world.api.change("functions", "hello", &json!({"metadata": {"generation": 2}, "spec": spec}));
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready), "the old revision serves on");
+    world
+}
+
+/// Passes until what is told late is told, too.
+async fn tell(world: &mut World) {
+    for _ in 0..3 {
+        world.sync();
+        world.pass("hello").await.unwrap();
+        advance(status::LAZY).await;
+    }
+}
+
+/// That how the old revision is scaled is told although the spec is not carried out.
+async fn assert_scaling_is_told(world: &mut World, wrong: Reason) {
+    let name = revision_of(json!({}));
+    world.api.change("deployments", &name, &json!({"spec": {"replicas": 0}}));
+    world.api.remove("pods", &format!("{name}-0"));
+    tell(world).await;
+    let status = world.function("hello").status.unwrap();
+    assert_eq!((status.replicas, status.observed_generation), (0, 2));
+    assert_eq!(says(world, ConditionType::Active), said("False", Reason::ScaledToZero));
+    assert_eq!(says(world, ConditionType::Ready), said("True", Reason::ScaledToZero));
+    let ready = condition::find(&status.conditions, ConditionType::Ready).unwrap();
+    assert_eq!(ready.observed_generation, Some(1), "nobody takes it for the new spec's");
+    assert_eq!(says(world, ConditionType::Stalled), said("True", wrong));
+
+    let paused = json!({"metadata": {"generation": 3}, "spec": {"scaling": {"mode": "Paused"}}});
+    world.api.change("functions", "hello", &paused);
+    tell(world).await;
+    assert_eq!(says(world, ConditionType::Ready), said("False", Reason::Paused));
+
+    let on = json!({"metadata": {"generation": 4}, "spec": {"scaling": {"mode": "Auto"}}});
+    world.api.change("functions", "hello", &on);
+    scale(world, &name, 2);
+    tell(world).await;
+    assert_eq!(world.function("hello").status.unwrap().replicas, 2);
+    assert_eq!(says(world, ConditionType::Active), said("True", Reason::Running));
+    assert_eq!(says(world, ConditionType::Ready), said("True", Reason::Ready));
+    world.api.news();
+    tell(world).await;
+    let writes: Vec<String> = world.api.news().into_iter().filter(|call| call.starts_with("patch")).collect();
+    assert_eq!(writes, Vec::<String>::new(), "told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn scaling_is_told_though_the_spec_is_invalid() {
+    let mut world = stuck(json!({"resources": {"memory": "1Mi"}})).await;
+    assert_scaling_is_told(&mut world, Reason::InvalidSpec).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn scaling_is_told_though_the_new_revision_is_refused() {
+    let mut world = stuck(json!({"image": "registry.example/hello:2"})).await;
+    assert_scaling_is_told(&mut world, Reason::ApiRefused).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_without_its_service_is_not_ready_however_it_is_scaled() {
+    let mut world = at_zero().await;
+    let service = json!({"metadata": {"ownerReferences": null, "uid": "somebody else's"}});
+    world.api.change("services", "hello", &service);
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::NameTaken));
+    scale(&world, &revision_of(json!({})), 1);
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Active), said("True", Reason::Running));
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::NameTaken));
+    let invalid = json!({"metadata": {"generation": 2}, "spec": {"resources": {"memory": "1Mi"}}});
+    world.api.change("functions", "hello", &invalid);
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Stalled), said("True", Reason::InvalidSpec));
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::NameTaken));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_succeeds_is_told_though_the_spec_is_invalid() {
+    let mut world = at_zero().await;
+    let name = revision_of(json!({}));
+    let mut broken = pod(&name, "p1");
+    broken["status"]["containerStatuses"] =
+        json!([container(json!({"waiting": {"reason": "ErrImagePull", "message": "no such image"}}))]);
+    world.api.put("pods", broken);
+    world.api.change("deployments", &name, &json!({"spec": {"replicas": 1}}));
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::ImagePullError));
+    let invalid = json!({"metadata": {"generation": 2}, "spec": {"resources": {"memory": "1Mi"}}});
+    world.api.change("functions", "hello", &invalid);
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Ready), said("False", Reason::ImagePullError), "it is told on");
+    scale(&world, &name, 1);
+    tell(&mut world).await;
+    assert_eq!(says(&world, ConditionType::Ready), said("True", Reason::Ready));
+    assert_eq!(says(&world, ConditionType::WorkloadAvailable), said("True", Reason::Ready));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_function_in_manual_mode_says_what_will_become_of_the_next_request() {
     let mut world = at_zero().await;

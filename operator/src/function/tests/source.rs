@@ -11,6 +11,10 @@ async fn created(world: &mut World) -> String {
     revision_of(source(CODE))
 }
 
+fn other(generation: u32, code: &str) -> Value {
+    json!({"metadata": {"generation": generation}, "spec": {"source": {"inline": code}}})
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_code_is_there_before_its_deployment_and_is_asked_for_once() {
     let mut world = World::new();
@@ -80,9 +84,7 @@ async fn the_code_goes_with_its_revision() {
     let mut world = World::new();
     let old = created(&mut world).await;
     world.api.news();
-    let next =
-        json!({"metadata": {"generation": 2}, "spec": {"source": {"inline": "def handler(request): return 'bye'"}}});
-    world.api.change("functions", "hello", &next);
+    world.api.change("functions", "hello", &other(2, "def handler(request): return 'bye'"));
     world.settle("hello").await;
     let new = revision_of(source("def handler(request): return 'bye'"));
     let expected = [
@@ -91,13 +93,30 @@ async fn the_code_goes_with_its_revision() {
         "get functions hello".to_owned(),
         format!("create deployments {new}"),
         "patch functions hello status".to_owned(),
-        format!("delete deployments {old}"),
         format!("get configmaps {old}"),
         format!("delete configmaps {old}"),
+        format!("delete deployments {old}"),
     ];
     assert_eq!(world.api.news(), expected);
     assert!(world.api.get("configmaps", &old).is_none());
     assert!(world.api.get("configmaps", &new).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_code_goes_with_its_revision_though_its_deletion_fails_at_first() {
+    let mut world = World::new();
+    let old = created(&mut world).await;
+    world.api.change("functions", "hello", &other(2, "def handler(request): return 'bye'"));
+    world.sync();
+    world.pass("hello").await.unwrap();
+    world.api.refuse("delete configmaps", 500, "a moment of weakness");
+    world.sync();
+    assert!(world.pass("hello").await.is_err());
+    world.api.relent();
+    let mut successor = world.restarted();
+    successor.settle("hello").await;
+    assert!(world.api.get("configmaps", &old).is_none());
+    assert!(world.api.get("deployments", &old).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,20 +142,47 @@ async fn the_code_of_a_revision_that_is_refused_does_not_stay() {
 async fn a_revision_that_is_asked_for_again_has_its_code() {
     let mut world = World::new();
     let old = created(&mut world).await;
-    let other = |generation: u32, text: &str| json!({"metadata": {"generation": generation}, "spec": {"source": {"inline": text}}});
     world.api.change("functions", "hello", &other(2, "def handler(request): return 'bye'"));
     world.api.refuse("delete deployments", 409, "it has changed");
     for _ in 0..3 {
         world.sync();
         world.pass("hello").await.unwrap();
     }
-    let news = world.api.news();
-    assert!(news.contains(&format!("delete deployments {old}")), "{news:?}");
-    assert!(!news.contains(&format!("delete configmaps {old}")), "{news:?}");
+    assert!(world.api.get("configmaps", &old).is_none());
+    assert!(world.api.get("deployments", &old).is_some(), "it may be asked for again");
+    world.api.news();
     world.api.change("functions", "hello", &other(3, CODE));
     world.sync();
     world.pass("hello").await.unwrap();
     assert_eq!(world.function("hello").status.unwrap().revision, old);
+    assert_eq!(world.api.get("configmaps", &old).unwrap()["data"]["source"], CODE);
+    let news = world.api.news();
+    assert_eq!(news[..2], ["get functions hello".to_owned(), format!("create configmaps {old}")], "{news:?}");
+    // Once it serves, its code is not asked for again.
+    world.api.relent();
+    world.settle("hello").await;
+    let news = world.api.news();
+    assert!(!news.iter().any(|call| call.ends_with(&format!("configmaps {old}"))), "{news:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_comes_back_beside_another_has_its_code_before_its_pods() {
+    let mut world = World::new();
+    let old = created(&mut world).await;
+    let new = revision_of(source("def handler(request): return 'bye'"));
+    world.api.change("functions", "hello", &other(2, "def handler(request): return 'bye'"));
+    world.api.refuse("delete deployments", 409, "it has changed");
+    for _ in 0..3 {
+        world.sync();
+        world.pass("hello").await.unwrap();
+    }
+    scale(&world, &new, 1);
+    world.api.change("functions", "hello", &other(3, CODE));
+    world.sync();
+    world.pass("hello").await.unwrap();
+    assert_eq!(says(&world, ConditionType::Reconciling), said("True", Reason::RollingOut));
+    assert!(world.api.get("configmaps", &old).is_some());
+    assert_eq!(world.api.get("deployments", &old).unwrap()["spec"]["replicas"], 0);
 }
 
 #[tokio::test(start_paused = true)]
