@@ -62,9 +62,18 @@ fn a_running_function_that_is_paused_ends_what_it_has_begun_and_goes() {
     scene("pausing", |scene| async move {
         scene.function("paused", json!({"scaling": {"windowSeconds": 3600}})).await?;
         ensure!(scene.get("paused", "/").await?.status == 200, "the function does not answer");
-        let slow = Begun::events(scene.entry, &scene.host("paused"), 10, PATIENCE).await?;
+        let slow = Begun::events(scene.entry, &scene.host("paused"), 30, PATIENCE).await?;
+        let slow = tokio::spawn(slow.end(PATIENCE * 2));
         scene.change_function("paused", json!({"scaling": {"mode": "Paused"}})).await?;
-        slow.end(PATIENCE).await.context("a request in flight when the pause came")?;
+        // Who comes meanwhile is not let in again and again, which would keep it from going.
+        until("a refusal", PATIENCE, async || Ok((scene.get("paused", "/").await?.status == 503).then_some(())))
+            .await?;
+        ensure!(!slow.is_finished(), "requests were let in until nothing was in flight");
+        for _ in 0..10 {
+            refused(&scene).await?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        slow.await?.context("a request in flight when the pause came")?;
         scene.at_zero("paused").await?;
         refused(&scene).await
     });
