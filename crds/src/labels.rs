@@ -30,8 +30,8 @@ pub const BOOSTED: &str = "+cpu=";
 /// Within the value of [`TEMPLATE_EPOCH`], before [`BOOSTED`], where pods run source: what follows is the runtime's image and a
 /// hash of what else its functions have of it, so that another one is taken over at the next start from zero, too.
 pub const RUN_BY: &str = "+image=";
-/// Annotation of a Deployment: the path that proves a pod of it ready, as the Function had it when it last asked for this revision.
-/// The path is no part of a revision, and one that a newer spec brings along says nothing of the pods of the one before.
+/// Annotation of a Deployment: the path that proves a pod of it ready, as the Function had it when it last asked for this
+/// revision. The path is no part of a revision, and one that a newer spec brings along says nothing of the pods before.
 pub const READINESS_PATH: &str = "rouse.dev/readiness-path";
 /// Annotation of a pod that starts with a higher CPU limit: the limit that it is given once it is ready.
 pub const CPU_LIMIT: &str = "rouse.dev/cpu-limit";

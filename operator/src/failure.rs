@@ -12,7 +12,7 @@ use std::{
 
 use crds::FunctionSpec;
 use runtime::failure::Failure;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::stores::Key;
 
@@ -35,8 +35,6 @@ pub struct Verdict {
     pub of_boost: bool,
     /// Under which terms it failed.
     pub terms: Terms,
-    /// Since when this is known.
-    pub since: Instant,
 }
 
 /// What of a spec decides on whether a start succeeds and is no part of the revision.
@@ -56,9 +54,8 @@ impl Terms {
 /// All verdicts that stand. Cheap to clone: clones share one map.
 ///
 /// A verdict on the serving revision stands while its failed pods (or its Deployment's refusal) do; one on a revision
-/// that should take over stands until the Function wants another or has other [`Terms`]. Where its start-up boost was
-/// refused it stands until its Deployment is without one, and where what is in the way is outside of the Function, until
-/// it is tried again.
+/// that should take over stands until the Function wants another or has other [`Terms`], or, where its start-up boost was
+/// refused, until its Deployment is without one.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
     map: Arc<RwLock<HashMap<(String, String), Verdict>>>,

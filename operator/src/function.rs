@@ -24,7 +24,7 @@ use runtime::client::CallError;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::context::Context;
+use crate::{context::Context, failure::Terms};
 use apply::Stop;
 use degraded::Degraded;
 use rollout::{Rollout, View};
@@ -81,7 +81,7 @@ pub async fn reconcile(function: Arc<Function>, cx: &Context) -> Result<Pass, Er
     let refs = resolve::references(cx, &function, &[&valid.revision, &before.revision], now);
     let starts = starts::look(cx, &valid, &refs, &before.revision, now).await;
     let (rollout, patience) = decide(cx, &valid, &refs, &starts, &before.revision, now);
-    starts::publish(cx, &valid, &starts, &rollout, &before.revision, now);
+    starts::publish(cx, &valid, &starts, &rollout, &before.revision);
     note_refused_boost(cx, &valid, &starts);
     let boost = cx.settings.boost.filter(|_| !cx.refusals.concern(&valid.uid, &valid.revision));
     let plan = plan::function(&valid, &cx.settings, boost);
@@ -133,17 +133,18 @@ fn decide(
         serving_ready: starts.serving.ready,
         wanted_ready: starts.wanted.ready,
         wanted_failure: starts.wanted.failed.as_ref().map(|failed| failed.failure.clone()),
-        wanted_lacks: starts::lack(refs, &valid.revision),
+        wanted_lacks: starts::lack(refs, &valid.revision, starts.wanted.ready),
         waited: Duration::ZERO,
         patience,
     };
-    // The clock runs only while a new revision is being brought up, and is to have pods.
-    let starting = refs.deployment(&valid.revision).is_some_and(|deployment| apply::replicas(deployment) > 0);
-    if !starting || !matches!(rollout::decide(&view), Rollout::Grow { .. }) {
+    // The clock runs only while a new revision is being brought up, and has a Deployment.
+    let is_there = refs.deployment(&valid.revision).is_some();
+    if !is_there || !matches!(rollout::decide(&view), Rollout::Grow { .. }) {
         cx.clock.stop(&valid.uid);
         return (rollout::decide(&view), None);
     }
-    view.waited = cx.clock.waited(&valid.uid, &valid.revision, starts.wanted.ready, now);
+    view.waited =
+        cx.clock.waited(&valid.uid, &valid.revision, Terms::of(&valid.function.spec), starts.wanted.ready, now);
     (rollout::decide(&view), Some(patience.saturating_sub(view.waited).max(Duration::from_millis(100))))
 }
 

@@ -112,8 +112,8 @@ impl Function {
         })
     }
 
-    /// The path that proves a pod of this revision ready; empty = a TCP connection. The spec's is that of the revision it asks for:
-    /// while another one serves on, its Deployment has the path it came with.
+    /// The path that proves a pod of this revision ready; empty = a TCP connection. The spec's is that of the revision it
+    /// asks for: while another one serves on, its Deployment has the path it came with.
     pub fn readiness(&self, revision: &str) -> Arc<str> {
         let spec = self.spec.load();
         let workload = self.workload.load();

@@ -30,6 +30,16 @@ pub struct Asked {
     pub writes: u32,
 }
 
+impl Asked {
+    /// Whether the watch may not show it yet.
+    pub fn is_pending(&self, watched: &Workload, now: Instant) -> bool {
+        match (self.version, watched.version) {
+            (Some(ours), Some(seen)) => seen < ours,
+            _ => now < self.at + WATCH_LAG,
+        }
+    }
+}
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -49,14 +59,10 @@ pub fn step(need: i32, watched: &Workload, asked: Option<&Asked>, now: Instant) 
     let Some(asked) = asked.filter(|asked| asked.deployment == watched.name) else {
         return if need > watched.replicas { Step::Write(need) } else { Step::Rest };
     };
-    let lag_ends = asked.at + WATCH_LAG;
-    let pending = match (asked.version, watched.version) {
-        (Some(ours), Some(seen)) => seen < ours,
-        _ => now < lag_ends,
-    };
+    let pending = asked.is_pending(watched, now);
     if pending && need <= watched.replicas.max(asked.replicas) {
         // The version says when the watch has caught up; without one, time does.
-        return if asked.version.is_some() { Step::Rest } else { Step::Wait(lag_ends) };
+        return if asked.version.is_some() { Step::Rest } else { Step::Wait(asked.at + WATCH_LAG) };
     }
     if need <= watched.replicas {
         return Step::Rest;

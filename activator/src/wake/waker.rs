@@ -226,10 +226,10 @@ impl Waker {
             }
             Meaning::Refused(words) => {
                 self.metrics.wake(function, WakeResult::Refused);
-                let present = present(function, &deployment, episode.asked.as_ref());
+                let present = present(function, &deployment, episode.asked.as_ref(), at);
                 if replicas > present.max(1) {
                     // Whoever limits the number may allow some, and those that are there already answer.
-                    warn!(function = %function.key, replicas, %error, "The API server refuses so many replicas; asking for fewer.");
+                    warn!(function = %function.key, replicas, %error, "So many replicas are refused; asking for fewer.");
                     episode.most = Some((present.max(replicas / 2), at + FEWER_FOR));
                     return;
                 }
@@ -258,12 +258,12 @@ impl Waker {
     }
 }
 
-/// Replicas that the Deployment has as far as is known, by the watch or by an answer that the watch does not show yet.
-fn present(function: &Function, deployment: &str, asked: Option<&Asked>) -> i32 {
+/// Replicas that the Deployment has as far as is known: by the watch, or by an answer that the watch does not show yet.
+fn present(function: &Function, deployment: &str, asked: Option<&Asked>, now: Instant) -> i32 {
     let workload = function.workload.load();
-    let watched = workload.as_ref().filter(|workload| *workload.name == *deployment).map_or(0, |seen| seen.replicas);
-    let asked = asked.filter(|asked| *asked.deployment == *deployment).map_or(0, |asked| asked.replicas);
-    watched.max(asked)
+    let Some(watched) = workload.as_ref().filter(|workload| *workload.name == *deployment) else { return 0 };
+    let asked = asked.filter(|asked| *asked.deployment == *deployment && asked.is_pending(watched, now));
+    watched.replicas.max(asked.map_or(0, |asked| asked.replicas))
 }
 
 #[cfg(test)]

@@ -167,6 +167,17 @@ async fn where_so_many_replicas_are_refused_fewer_are_asked_for() {
     assert!(tickets.iter_mut().all(|ticket| ticket.granted().now_or_never().is_none()), "somebody was refused");
 }
 
+/// What was allowed once is lowered, and may not be had again: those that are there answer.
+#[tokio::test(start_paused = true)]
+async fn what_was_allowed_before_is_not_what_is_there() {
+    let (function, mut tickets, mut api) = waking_of(one_each(), 0, 15);
+    answer(&mut api, 200, scale("9", 15)).await;
+    function.workload.store(Some(workload("r1", 5, 10)));
+    function.gate.changed.notify_one();
+    assert_eq!(asked_with_ceiling(api, 5).await[..3], [15, 7, 15]);
+    assert!(tickets.iter_mut().all(|ticket| ticket.granted().now_or_never().is_none()), "somebody was refused");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_raise_that_is_refused_fails_nobody_who_waits_for_what_is_there() {
     let (_function, mut tickets, api) = waking_of(one_each(), 5, 30);

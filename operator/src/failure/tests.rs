@@ -125,7 +125,6 @@ async fn a_refusal_counts_where_there_is_no_pod_and_one_is_wanted() {
 #[tokio::test]
 async fn a_change_of_verdicts_is_told_once() {
     let verdicts = Verdicts::default();
-    let since = Instant::now();
     let verdict = |revision: &str| Verdict {
         key: Key::new("hello").within("shop"),
         function_uid: "f".to_owned(),
@@ -135,7 +134,6 @@ async fn a_change_of_verdicts_is_told_once() {
         from_events: false,
         of_boost: false,
         terms: Terms::default(),
-        since,
     };
     let changes = verdicts.changed();
     verdicts.replace("f", vec![verdict("r1")]);

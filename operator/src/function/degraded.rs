@@ -40,8 +40,8 @@ pub fn schedules(schedules: &[Schedule]) -> Option<Degraded> {
 struct Write {
     deployment: String,
     manager: String,
-    /// The Deployment's `metadata.generation`, by which a further write is told from this one.
-    generation: Option<i64>,
+    /// What was written, by which a further write is told from this one.
+    replicas: Option<i32>,
     /// When it was, if Kubernetes notes that; else when it was first seen.
     at: Timestamp,
     /// Whether Kubernetes notes it.
@@ -52,11 +52,11 @@ impl Write {
     /// The one that a Deployment shows, which may have been seen `before`.
     fn shown(deployment: &Deployment, before: &[Self], now: Timestamp) -> Option<Self> {
         let (manager, at) = foreign_scaler(deployment)?;
-        let (name, generation) = (deployment.name_any(), deployment.metadata.generation);
-        let same = |one: &&Self| one.deployment == name && one.manager == manager && one.generation == generation;
+        let (name, replicas) = (deployment.name_any(), deployment.spec.as_ref().and_then(|spec| spec.replicas));
+        let same = |one: &&Self| one.deployment == name && one.manager == manager && one.replicas == replicas;
         let seen = || before.iter().find(same).map_or(now, |one| one.at);
         let manager = manager.to_owned();
-        Some(Self { at: at.unwrap_or_else(seen), timed: at.is_some(), deployment: name, manager, generation })
+        Some(Self { at: at.unwrap_or_else(seen), timed: at.is_some(), deployment: name, manager, replicas })
     }
 }
 

@@ -58,8 +58,9 @@ impl Rollout {
 /// Decides.
 ///
 /// At zero, or where nothing is to run, the switch is immediate and starts nothing, except to a revision that is known to be
-/// broken; one that merely found no room beside the old one, or not enough, gets its turn then. Above zero the wanted revision must first have as many ready pods
-/// as the serving one, by every activator's own probe. While that is not known, nothing moves.
+/// broken; one that merely found no room beside the old one, or not enough, gets its turn then. Above zero the wanted
+/// revision must first have as many ready pods as the serving one, by every activator's own probe. While that is not known,
+/// nothing moves.
 pub fn decide(view: &View<'_>) -> Rollout {
     if view.serving.is_empty() || view.serving == view.wanted {
         return Rollout::Steady;

@@ -2,14 +2,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crds::Reason;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use runtime::failure::{self, Failure, Start, is_accepted, is_boosted, of_pod};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{apply::replicas, resolve::References, rollout::Rollout, validate::Valid};
+use super::{resolve::References, rollout::Rollout, validate::Valid};
 use crate::{
     context::Context,
     failure::{
@@ -25,10 +24,6 @@ const EVENT_READS: usize = 4;
 /// While it is not known how many pods are ready, it is looked again so often: an activator that is heard again with
 /// nothing new to say tells nobody.
 const UNKNOWN: Duration = Duration::from_secs(5);
-
-/// A new revision that failed for want of something outside of its Function is tried again after this, as nothing tells
-/// when that is there. Only while the old one runs: at zero the new one would take its place unproved.
-pub const TRY_AGAIN: Duration = Duration::from_secs(300);
 
 /// What is known of one revision's start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,13 +70,7 @@ pub async fn look(cx: &Context, valid: &Valid, refs: &References, serving: &str,
             && verdict.terms == Terms::of(&valid.function.spec)
             && !has_lost_its_boost(verdict, refs)
     });
-    let wait = |verdict: &Verdict| {
-        let runs = refs.deployment(serving).is_some_and(|deployment| replicas(deployment) > 0);
-        (runs && is_outside(verdict.failure.reason)).then(|| (verdict.since + TRY_AGAIN).saturating_duration_since(now))
-    };
-    if let Some(verdict) = stands.filter(|verdict| out.wanted.failed.is_none() && wait(verdict) != Some(Duration::ZERO))
-    {
-        wait(&verdict).into_iter().for_each(|wait| judge::sooner(&mut out.again, wait));
+    if let Some(verdict) = stands.filter(|_| out.wanted.failed.is_none()) {
         let Verdict { failure, pod_uids, from_events, of_boost, .. } = verdict;
         out.wanted.failed = Some(Failed { failure, pod_uids, from_events, of_boost });
     }
@@ -93,19 +82,6 @@ fn takes_over(valid: &Valid, serving: &str) -> bool {
     !serving.is_empty() && serving != valid.revision
 }
 
-/// Whether what is in the way may go away without a change of the Function.
-fn is_outside(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::ImagePullError
-            | Reason::ContainerConfigError
-            | Reason::VolumeMountError
-            | Reason::SandboxError
-            | Reason::PodsRefused
-            | Reason::Unschedulable
-    )
-}
-
 /// Whether a revision failed for nothing but its start-up boost, and would start without one now: it is tried again. Once,
 /// since the next refusal is of something else.
 fn has_lost_its_boost(verdict: &Verdict, refs: &References) -> bool {
@@ -114,7 +90,7 @@ fn has_lost_its_boost(verdict: &Verdict, refs: &References) -> bool {
 }
 
 /// Makes what this pass found the verdicts on the Function.
-pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, serving: &str, now: Instant) {
+pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, serving: &str) {
     let known = cx.verdicts.all();
     let known = |revision: &str| known.iter().find(|k| k.revision == revision && k.function_uid == valid.uid);
     let verdict = |revision: &str, failed: Failed| Verdict {
@@ -126,7 +102,6 @@ pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, 
         from_events: failed.from_events,
         of_boost: failed.of_boost,
         terms: Terms::of(&valid.function.spec),
-        since: known(revision).map_or(now, |known| known.since),
     };
     let mut standing = Vec::new();
     if takes_over(valid, serving) {
@@ -152,14 +127,18 @@ pub fn publish(cx: &Context, valid: &Valid, starts: &Starts, rollout: &Rollout, 
     cx.verdicts.replace(&valid.uid, standing);
 }
 
-/// Why a revision has not all the pods that it is to have, where some of them find no node or are refused.
-pub fn lack(refs: &References, revision: &str) -> Option<Failure> {
-    let refused = || refs.deployment(revision).and_then(|deployment| failure::of_deployment(deployment));
-    let without_node = refs.pods_of(revision, false).find_map(|pod| match of_pod(pod, false) {
-        Start::Unschedulable { failure, .. } => Some(failure),
-        Start::Fine | Start::Failed(_) => None,
-    });
-    without_node.or_else(refused)
+/// Why a revision has not all the pods that it is to have, where some find no node or are refused and nothing else is wrong:
+/// each of the others is ready. `ready`: how many are.
+pub fn lack(refs: &References, revision: &str, ready: Option<usize>) -> Option<Failure> {
+    let mut lacks = refs.deployment(revision).and_then(|deployment| failure::of_deployment(deployment));
+    let mut placed = 0;
+    for pod in refs.pods_of(revision, false) {
+        match of_pod(pod, false) {
+            Start::Unschedulable { failure, .. } => lacks = Some(failure),
+            Start::Fine | Start::Failed(_) => placed += 1,
+        }
+    }
+    lacks.filter(|_| ready.is_some_and(|ready| ready >= placed))
 }
 
 fn judged(

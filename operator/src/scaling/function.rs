@@ -292,6 +292,8 @@ impl State {
             (Some(Decision::Lower(to)), _) => to,
             (_, Some(serving)) => serving.replicas,
         };
+        // The serving one may still be on its way there.
+        let size = size.min(view.fixed.unwrap_or(view.settings.max));
         let wanted = |revision: &Revision| match (revision.role, self.decision) {
             (Role::Serving, Some(Decision::Raise(to))) => Some(to),
             // To the size of the one that it follows, before it takes over. Never down.

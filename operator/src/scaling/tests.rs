@@ -347,7 +347,6 @@ fn failed(pods: &[&str]) -> Verdict {
         from_events: true,
         of_boost: false,
         terms: Terms::default(),
-        since: Instant::now(),
     }
 }
 

@@ -136,8 +136,8 @@ impl View {
 }
 
 /// Whether a verdict is about the revision as it is. A candidate gets no traffic, so it may fail as a whole with some of
-/// its pods ready, and stays at zero for as long as its verdict stands. Of others every pod must have failed: requests may wait
-/// for one that is still starting, and whoever holds them would only start it anew.
+/// its pods ready, and stays at zero for as long as its verdict stands. Of others every pod must have failed: requests may
+/// wait for one that is still starting, and whoever holds them would only start it anew.
 fn concerns(verdict: &Verdict, revision: &Revision, ready: impl Fn(&BTreeSet<String>) -> bool) -> bool {
     let about = |pods: &BTreeSet<String>| {
         verdict.pod_uids.is_empty() || (!pods.is_empty() && pods.iter().all(|pod| verdict.pod_uids.contains(pod)))

@@ -10,6 +10,8 @@ use serde_json::Value;
 const QUANTITIES: &[&str] = &["memory", "cpu", "sizeLimit"];
 /// What of the metadata is ours to say.
 const METADATA: &[&str] = &["labels", "annotations", "ownerReferences"];
+/// Maps whose keys are free: one with nothing in it is there all the same.
+const MAPS: &[&str] = &["labels", "annotations"];
 
 /// Whether every field of `want` is in `seen` with that value. Lists are compared item by item.
 pub(super) fn covers(want: &Value, seen: &Value) -> bool {
@@ -36,6 +38,9 @@ fn within(key: &str, want: &Value, seen: Option<&Value>) -> bool {
     };
     match (want, seen) {
         (Value::Null, _) => true,
+        (Value::Object(want), Value::Object(seen)) if MAPS.contains(&key) => {
+            want.iter().all(|(key, want)| seen.get(key) == Some(want))
+        }
         (Value::Object(want), Value::Object(seen)) => want.iter().all(|(key, want)| within(key, want, seen.get(key))),
         (Value::Array(want), Value::Array(seen)) => {
             want.len() == seen.len() && want.iter().zip(seen).all(|(want, seen)| within(key, want, Some(seen)))
@@ -73,16 +78,17 @@ mod tests {
     fn a_plan_is_in_an_object_that_has_more() {
         let want = json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": "a", "labels": {"a": "1"}},
+            "metadata": {"name": "a", "labels": {"a": "1"}, "annotations": {"path": ""}},
             "spec": {"limits": {"cpu": "1000m", "memory": "0.5Gi"}, "list": [{"name": "x"}], "empty": [], "none": null}
         });
         let seen = json!({
-            "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "other": "2"}},
+            "metadata": {"name": "a", "uid": "u", "labels": {"a": "1", "other": "2"}, "annotations": {"path": ""}},
             "spec": {"limits": {"cpu": "1", "memory": "512Mi"}, "list": [{"name": "x", "more": true}], "default": 3}
         });
         assert!(covers(&want, &seen));
         for (pointer, changed) in [
             ("/metadata/labels/a", json!("2")),
+            ("/metadata/annotations", json!({"other": ""})),
             ("/spec/limits/cpu", json!("2")),
             ("/spec/list", json!([])),
             ("/spec/list/0/name", json!("y")),

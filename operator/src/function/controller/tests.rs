@@ -40,7 +40,6 @@ async fn every_function_gets_a_pass_and_another_after_an_error() {
         from_events: false,
         of_boost: false,
         terms: Terms::default(),
-        since: Instant::now(),
     };
     world.cx.verdicts.replace(UID, vec![verdict]);
     world.api.remove("functions", "hello");

@@ -13,12 +13,12 @@ fn deployment(uid: &str, manager: &str) -> Arc<Deployment> {
     written("hello-1", uid, manager, 1, Some(WRITTEN))
 }
 
-fn written(name: &str, uid: &str, manager: &str, generation: i64, time: Option<&str>) -> Arc<Deployment> {
+fn written(name: &str, uid: &str, manager: &str, replicas: i64, time: Option<&str>) -> Arc<Deployment> {
     let entry: Value = json!({"manager": manager, "operation": "Update", "subresource": "scale", "time": time,
         "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
     let mut deployment: Deployment = serde_json::from_value(json!({
-        "metadata": {"name": name, "generation": generation, "labels": {labels::FUNCTION_UID: uid}, "managedFields": [entry]},
-        "spec": {"selector": {}, "template": {}},
+        "metadata": {"name": name, "labels": {labels::FUNCTION_UID: uid}, "managedFields": [entry]},
+        "spec": {"replicas": replicas, "selector": {}, "template": {}},
     }))
     .unwrap();
     deployment.prune();
@@ -46,7 +46,7 @@ fn a_foreign_write_is_told_of_for_ten_minutes_though_its_trace_is_gone() {
 fn a_write_without_a_time_is_as_old_as_its_first_sight() {
     let foreign = Foreign::default();
     let valid = fixtures::valid(json!({}));
-    let scaled = |name: &str, generation: i64| written(name, &valid.uid, "kubectl", generation, None);
+    let scaled = |name: &str, replicas: i64| written(name, &valid.uid, "kubectl", replicas, None);
     let left = |deployments: &[Arc<Deployment>], now: i64| {
         foreign.look(&valid, deployments, at(now)).map(|(_, left)| left.as_secs())
     };

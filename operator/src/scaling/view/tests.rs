@@ -4,7 +4,6 @@ use crds::Reason;
 use kube::{Resource, runtime::reflector::ObjectRef};
 use runtime::failure::Failure;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::*;
 use crate::{failure::Terms, scaling::tests::Cluster};
@@ -73,7 +72,6 @@ fn verdict(revision: &str, pods: &[&str]) -> Verdict {
         from_events: false,
         of_boost: false,
         terms: Terms::default(),
-        since: Instant::now(),
     }
 }
 
